@@ -1,0 +1,184 @@
+"""The command line. Each command imports what it needs when it runs, so that asking is quick.
+
+Exit codes: 0 done (kept, reverted and "nothing to learn" alike), 1 an error, 2 wrong configuration or
+usage, 3 another night is running, 4 the model, 5 state or ledger, 6 a broken invariant, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from dreamloop import __version__
+from dreamloop.errors import DreamloopError
+
+_HOME = click.option("--home", type=click.Path(path_type=Path), help="State folder. Default: $DREAMLOOP_HOME.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a screen.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="dreamloop")
+def cli() -> None:
+    """A local language model gets a little better every night from its own logs, and never worse.
+
+    Exit codes: 0 done (a reverted night is done too), 1 error, 2 configuration or usage, 3 another night
+    is running, 4 model, 5 state or ledger, 6 broken invariant, 130 interrupted.
+    """
+
+
+@cli.command()
+@_HOME
+@_JSON
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
+@click.option("--source", "sources", multiple=True, type=click.Path(path_type=Path),
+              help="Log file or folder, instead of the configured ones. Repeatable.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the configured seed.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+def cycle(
+    home: Path | None, as_json: bool, config_path: Path | None, sources: tuple[Path, ...], seed: int | None,
+    verbose: bool,
+) -> None:  # fmt: skip
+    """Run one night: collect, dream, train, gate, keep or revert."""
+    from datetime import UTC, datetime  # noqa: PLC0415 - see the module's first line
+
+    from dreamloop.config import load_config  # noqa: PLC0415
+    from dreamloop.cycle import run_night  # noqa: PLC0415
+    from dreamloop.log import setup  # noqa: PLC0415
+
+    place = _home(home)
+    config = load_config(_config_path(config_path, place.root))
+    changes: dict[str, Any] = {"sources": sources} if sources else {}
+    if seed is not None:
+        changes["seed"] = seed
+    progress = setup(verbose)
+    signal.signal(signal.SIGTERM, _interrupt)
+    night = run_night(place, config.model_copy(update=changes), progress, lambda: datetime.now(UTC))
+    _print_night(place, night, as_json)
+
+
+@cli.command()
+@_HOME
+@_JSON
+def status(home: Path | None, as_json: bool) -> None:
+    """What serves now, how the last night went, what waits to be learned."""
+    from dreamloop.ledger.history import History  # noqa: PLC0415
+
+    place = _home(home)
+    ledger = History(place.ledger)
+    last = ledger.nights(1)
+    pointed = place.current.readlink().name if place.current.is_symlink() else None
+    facts = {
+        "home": str(place.root),
+        "generation": int(pointed) if pointed and pointed.isdigit() else None,
+        "nights": ledger.count(),
+        "pending_pairs": ledger.pending(),
+        "last_night": last[0] if last else None,
+    }
+    if as_json:
+        _dump(facts)
+        return
+    serving = f"generation {facts['generation']}" if facts["generation"] else "the base model"
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in ledger.count().items()) or "none yet"
+    click.echo(f"serving   {serving}\nnights    {counts}\nwaiting   {facts['pending_pairs']} mined pairs")
+    if last:
+        click.echo(f"last      night {last[0]['night']}: {last[0]['outcome']}. {last[0]['reason'] or ''}")
+    click.echo(f"home      {place.root}")
+
+
+@cli.command()
+@_HOME
+@_JSON
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many nights.")
+def history(home: Path | None, as_json: bool, limit: int) -> None:
+    """The latest nights, newest first."""
+    from dreamloop.ledger.history import History  # noqa: PLC0415
+
+    nights = History(_home(home).ledger).nights(limit)
+    if as_json:
+        _dump(nights)
+        return
+    from dreamloop.report.summary import history_table, show  # noqa: PLC0415
+
+    show(history_table(nights))
+
+
+@cli.command("show")
+@click.argument("night", type=click.IntRange(min=1))
+@_HOME
+@_JSON
+def show_night(night: int, home: Path | None, as_json: bool) -> None:
+    """Everything about one night."""
+    _print_night(_home(home), night, as_json)
+
+
+@cli.command()
+@_HOME
+@_JSON
+@click.option("--to", type=click.IntRange(min=0), help="Generation number; 0 is the base model. Default: one back.")
+def revert(home: Path | None, as_json: bool, to: int | None) -> None:
+    """Let an earlier generation serve again. Nothing is deleted."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from dreamloop.undo import revert as revert_to  # noqa: PLC0415
+
+    was, now = revert_to(_home(home), to, lambda: datetime.now(UTC))
+    if as_json:
+        _dump({"was": was, "generation": now})
+    else:
+        names = [f"generation {number}" if number else "the base model" for number in (was, now)]
+        click.echo(f"{names[0]} served before; now {names[1]} does.")
+
+
+def main() -> NoReturn:
+    """Run the command line; expected failures are one sentence on stderr and an exit code."""
+    try:
+        cli(standalone_mode=False)
+    except DreamloopError as error:
+        click.echo(f"dreamloop: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("dreamloop: interrupted; yesterday's adapter is still in place.", err=True)
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _home(given: Path | None) -> Any:
+    from dreamloop.paths import Home, default_home  # noqa: PLC0415
+
+    return Home((given or default_home()).expanduser().absolute())
+
+
+def _config_path(given: Path | None, home: Path) -> Path | None:
+    if given:
+        return given
+    return next((path for path in (Path("dreamloop.toml"), home / "dreamloop.toml") if path.is_file()), None)
+
+
+def _print_night(place: Any, night: int, as_json: bool) -> None:
+    from dreamloop.ledger.history import History  # noqa: PLC0415
+
+    record = History(place.ledger).night(night)
+    if as_json:
+        _dump(asdict(record))
+        return
+    from dreamloop.report.summary import night_screen, show  # noqa: PLC0415
+
+    show(night_screen(record, f"dreamloop revert --home {place.root}"))
+
+
+def _dump(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """SIGTERM ends a night as Ctrl-C does."""
+    raise KeyboardInterrupt

@@ -1,0 +1,117 @@
+"""Every knob, with a sentence, its unit and what leaving it out means. TOML in, frozen models out.
+
+Names are those of TRL, PEFT and transformers. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dreamloop.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=0.9)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Night(_Section):
+    """How much one night learns, and from what."""
+
+    behavioural: int = Field(20, ge=0, description="Preference pairs a night: mined ones and dreamed ones together.")
+    mined_share: Share = Field(0.5, description="Largest share of them that comes from the logs; dreams fill the rest.")
+    replay_share: Share = Field(0.25, description="Share of general answers among all examples of a night.")
+    rewrites: int = Field(8, ge=0, description="Corrected replies that the engine writes anew per night, at most.")
+    kinds: tuple[str, ...] = Field(
+        ("sums", "units", "dates", "notes", "lists", "facts", "code"), description="Kinds of scenario to dream."
+    )
+
+
+class Finetune(_Section):
+    """The training step. Rates are per optimizer step; lengths are tokens."""
+
+    r: Count = Field(8, description="LoRA rank of a new adapter; a continued one keeps its own.")
+    lora_alpha: Count | None = Field(None, description="LoRA alpha. Unset: what keeps the gain at 2.")
+    use_rslora: bool = Field(True, description="Scale by alpha/√r, so that the gain does not depend on the rank.")
+    target_modules: str | tuple[str, ...] = Field("all-linear", description="Layers that get an adapter.")
+    sft: bool = Field(True, description="Whether mined pairs first go through a small SFT phase.")
+    sft_learning_rate: Positive = Field(2e-4, description="Peak rate of the SFT phase.")
+    sft_batch: Count = Field(16, description="Rows per SFT step, lowered for at least min_steps steps.")
+    sft_dropout: Share = Field(0.05, description="LoRA dropout in SFT; DPO has none, its reference would differ.")
+    dpo_learning_rate: Positive = Field(2e-4, description="Peak rate of the DPO phase.")
+    dpo_batch: Count = Field(8, description="Pairs per DPO step, lowered for at least min_steps steps.")
+    beta: Positive = Field(0.1, description="DPO's beta: how far a pair may pull the model from its reference.")
+    anchor_weight: float = Field(3.0, ge=0, description="Weight of forward KL to the base on replay tokens; 0 is off.")
+    anchor_tokens: Count = Field(256, description="Replay tokens per DPO step under the anchor.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
+    max_grad_norm: Positive = Field(1.0, description="Gradients are clipped to this norm.")
+    warmup_ratio: Share = Field(0.1, description="Share of a phase's steps with a rising rate.")
+    min_steps: Count = Field(8, description="Optimizer steps that a phase has at least.")
+    max_length: Count = Field(1024, description="Longest context plus reply; longer rows are skipped and counted.")
+    pack_tokens: Count = Field(512, description="Tokens per forward pass; rows share it without seeing each other.")
+    chosen_floor: Positive = Field(0.5, description="Nats per token that chosen replies may lose before a night ends.")
+    replay_file: Path | None = Field(
+        None, description='JSONL of {"messages": [...]} to replay. Unset: the base model\'s own answers.'
+    )
+
+    @property
+    def alpha(self) -> int:
+        """The LoRA alpha in force: with rsLoRA round(2·√r), without it 2·r; both make the gain 2."""
+        return self.lora_alpha or (round(2 * self.r**0.5) if self.use_rslora else 2 * self.r)
+
+
+class Gate(_Section):
+    """How much a night may lose, per measure. A night is kept only if no interval reaches beyond."""
+
+    confidence: float = Field(0.90, gt=0.5, lt=1, description="Two-sided confidence of every interval.")
+    perplexity: Positive = Field(0.01, description="Nats per token of held-out text, about the share of perplexity.")
+    margin: Positive = Field(0.03, description="Nats per token of the push-back or accept margin on probes.")
+    discrimination: Positive = Field(0.01, description="Nats per token of the twins' difference in margin.")
+    lesson: Positive = Field(0.01, description="The same on fresh scenarios like tonight's, never trained on.")
+    lesson_twins: Count = Field(36, description="How many such scenarios are dreamed for the gate each night.")
+    auc: Positive = Field(0.03, description="Area under the curve between wrong and right directions.")
+
+
+class Config(_Section):
+    """The whole configuration."""
+
+    model: str = Field("bundled", description="Folder, Hugging Face id, or 'bundled' for SmolLM2-135M-Instruct.")
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or another torch device.")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Dtype of the base weights.")
+    engine: Literal["transformers"] = Field("transformers", description="What writes text: in the same process.")
+    sources: tuple[Path, ...] = Field((), description="Log files and folders to learn from. Unset: dreams only.")
+    seed: int = Field(0, ge=0, description="Decides every random choice, together with the night's number.")
+    night: Night = Night()
+    finetune: Finetune = Finetune()
+    gate: Gate = Gate()
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a TOML file; None gives the defaults. Relative paths are relative to the file.
+
+    Raises:
+        ConfigError: unreadable, not TOML, or a key that does not exist or does not fit.
+    """
+    if path is None:
+        return Config()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration {path} cannot be read ({error}).") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration {path} is not TOML: {error}.") from error
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"In {path}, '{key}': {first['msg']}. Correct or remove the line.") from error
+    sources = tuple(path.parent / source.expanduser() for source in config.sources)
+    return config.model_copy(update={"sources": sources})

@@ -1,0 +1,289 @@
+"""One night, top to bottom: the only file that sees every stage.
+
+collect → (load the model) → rewrite → dream → replay → finetune → gate → verdict → keep, and a ledger row
+for everything on the way. ``current`` moves once, after the verdict is on disk; whatever happens before
+that leaves yesterday's adapter where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from dreamloop import __version__, paths
+from dreamloop.collect.pairs import collect, in_turn, write_chosen
+from dreamloop.collect.sources import find_files
+from dreamloop.config import Config
+from dreamloop.dream.novelty import Novelty, overlaps, signature
+from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
+from dreamloop.errors import DreamloopError, InvariantBroken
+from dreamloop.finetune.mix import encode_pairs
+from dreamloop.finetune.recipe import recipe_of, replay_count
+from dreamloop.finetune.replay import base_answers, from_file
+from dreamloop.finetune.step import train
+from dreamloop.gate.measures import Items, Margins, compare, expected, score
+from dreamloop.gate.suite import Probe, Suite, load_suite
+from dreamloop.gate.verdict import decide
+from dreamloop.keep import generations
+from dreamloop.ledger.store import Ledger
+from dreamloop.lock import only_one_night
+from dreamloop.log import Progress
+from dreamloop.model.wake import Model, wake
+from dreamloop.paths import Home
+from dreamloop.prompts import load_phrases, load_prompt
+from dreamloop.records import ChatRow, Dreamed, Generation, Pair, Scenario, Skip, Verdict, flatten
+
+Clock = Callable[[], datetime]
+
+_VERSIONED = ("torch", "transformers", "peft", "tokenizers", "numpy", "detect-secrets", "datasketch")
+_OUTCOMES = {"keep": "kept", "revert": "reverted", "inconclusive": "inconclusive"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a night ended; ``generation`` is the one that serves afterwards, None the base model."""
+
+    outcome: str
+    reason: str
+    generation: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Night:
+    """What every stage of tonight needs."""
+
+    number: int
+    seed: int
+    home: Home
+    config: Config
+    ledger: Ledger
+    progress: Progress
+    incumbent: Generation | None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage into the ledger."""
+        started = time.monotonic()
+        yield
+        self.ledger.record_stage(self.number, name, time.monotonic() - started)
+
+
+def run_night(home: Home, config: Config, progress: Progress, now: Clock) -> int:
+    """Run one night and return its number; the ledger says how it ended.
+
+    Raises:
+        DreamloopError: the night failed; the ledger has the sentence, ``current`` is as before.
+        KeyboardInterrupt: it was interrupted; likewise.
+    """
+    home.create()
+    with only_one_night(home.lock):
+        ledger = Ledger(home.ledger)
+        try:
+            _close_unfinished(ledger, home, now)
+            incumbent = generations.current(home)
+            number = ledger.begin(now().isoformat(), config.seed, config.model_dump_json(), _versions(), config.model)
+            seed = _seed(config.seed, number)
+            night = _Night(number, seed, home, config, ledger, progress, incumbent)
+            try:
+                ending = _pipeline(night, now)
+            except KeyboardInterrupt:
+                _close_unfinished(ledger, home, now)
+                raise
+            except Exception as error:
+                ledger.end(number, now().isoformat(), "failed", _sentence(error), generations.pointed(home))
+                raise
+            ledger.end(number, now().isoformat(), ending.outcome, ending.reason, ending.generation)
+            return number
+        finally:
+            ledger.close()
+
+
+def _pipeline(night: _Night, now: Clock) -> Ending:
+    serving = night.incumbent.number if night.incumbent else None
+    with night.stage("collect"):
+        files = find_files(list(night.config.sources))
+        night.ledger.record_collected(night.number, collect(files, night.ledger.cursors(), night.progress))
+    plan = night.config.night
+    corrections = night.ledger.pending_corrections(plan.rewrites)
+    if not (night.ledger.pending_pairs() or corrections or plan.kinds):
+        return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
+
+    suite = load_suite()
+    night.ledger.record_gate_items(suite.digest, suite.texts())
+    with night.stage("load model"):
+        model = wake(night.config, night.home.models, night.incumbent, night.seed, night.progress)
+        night.ledger.record_model(
+            night.number, model.policy.digest, str(model.policy.device),
+            str(model.policy.dtype).removeprefix("torch."), serving, model.exactness,
+        )  # fmt: skip
+    with night.stage("rewrite"):
+        night.ledger.record_written(
+            night.number,
+            write_chosen(corrections, model.sampler, model.policy, model.encoder,
+                         load_prompt(paths.prompts_folder(), "rewrite"), night.config.finetune.max_length,
+                         night.seed, night.progress),
+        )  # fmt: skip
+        mined = _mined_pairs(night, model, suite)
+    with night.stage("dream"):
+        dreamed, lessons = _dream(night, suite, (plan.behavioural - len(mined)) // 2)
+    pairs = [*mined, *(pair for twins in dreamed.twins for pair in pairs_of(twins))]
+    if not pairs:
+        return Ending("nothing to learn", "No usable pair and no fresh scenario tonight.", serving)
+    with night.stage("replay"):
+        replay = _replay(night, model, suite, len(pairs))
+    try:
+        with night.stage("finetune"):
+            _train(night, model, pairs, replay)
+    except InvariantBroken as error:
+        night.ledger.record_verdict(night.number, Verdict("revert", (str(error),)))
+        return Ending("reverted", str(error), serving)
+    with night.stage("gate"):
+        candidate = generations.write_candidate(model.policy, night.home, night.number)
+        verdict = _judge(night, model, suite, lessons, _probes(dreamed))
+    night.ledger.record_verdict(night.number, verdict)
+    if verdict.outcome != "keep":
+        generations.discard(candidate)
+        return Ending(_OUTCOMES[verdict.outcome], " ".join(verdict.reasons), serving)
+    with night.stage("keep"):
+        kept = generations.promote(night.home, candidate, night.number, model.policy.digest, serving)
+        generations.point(night.home, kept.number)
+        night.ledger.record_pointer(now().isoformat(), kept.number, serving, f"night {night.number} was kept")
+    return Ending("kept", " ".join(verdict.reasons), kept.number)
+
+
+# --- what to learn -----------------------------------------------------------------------------
+
+
+def _mined_pairs(night: _Night, model: Model, suite: Suite) -> list[Pair]:
+    """Tonight's share of the mined pairs; what can never be used is set aside with its reason."""
+
+    wanted = int(night.config.night.behavioural * night.config.night.mined_share)
+    taken: list[Pair] = []
+    waiting = in_turn(night.ledger.pending_pairs())
+    while waiting and len(taken) < wanted:
+        some, waiting = waiting[: wanted - len(taken)], waiting[wanted - len(taken) :]
+        rows, skips = encode_pairs(model.encoder, some, night.config.finetune.max_length)
+        night.ledger.record_skips(night.number, skips)
+        night.ledger.set_aside(night.number, [pair for pair in some if pair not in rows], "does not fit the model")
+        taken += _apart_from_gate(night, list(rows), suite)
+    return taken
+
+
+def _apart_from_gate(night: _Night, pairs: Sequence[Pair], suite: Suite) -> list[Pair]:
+    """Invariant 5: a pair near a gate item is dropped for good, and counted."""
+    near = overlaps([flatten(pair.context) for pair in pairs], suite.texts())
+    dropped = [pair for pair, close in zip(pairs, near, strict=True) if close]
+    if dropped:
+        night.ledger.set_aside(night.number, dropped, "too close to a gate item")
+        night.ledger.record_skips(night.number, [Skip("collect", "too close to a gate item", len(dropped))])
+    return [pair for pair, close in zip(pairs, near, strict=True) if not close]
+
+
+def _dream(night: _Night, suite: Suite, count: int) -> tuple[Dreamed, list[Probe]]:
+    """Tonight's scenarios, and as many fresh ones of the same kinds that only the gate will see."""
+    kinds = night.config.night.kinds
+    if not kinds:
+        return Dreamed((), ()), []
+    books = load_books(paths.prompts_folder(), kinds)
+    novelty = Novelty(night.ledger.signatures())
+    held_out = Novelty((signature(text) for text in suite.texts()), threshold=0.6)
+    training = dream(count, books, night.seed, novelty, held_out)
+    lessons = dream(night.config.gate.lesson_twins, books, night.seed + 1, novelty, held_out)
+    night.ledger.record_dream(night.number, training, "training", [fingerprint(twins) for twins in training.twins])
+    night.ledger.record_dream(night.number, lessons, "lesson", [fingerprint(twins) for twins in lessons.twins])
+    return training, _probes(lessons)
+
+
+def _probes(dreamed: Dreamed) -> list[Probe]:
+    """Scenarios as the gate's probes. The side is the one that the seed proves, whatever a pair says."""
+    return [_probe(scenario) for twins in dreamed.twins for scenario in (twins.right, twins.wrong)]
+
+
+def _probe(scenario: Scenario) -> Probe:
+
+    return Probe(
+        item=f"{scenario.kind}/{scenario.twin}/{scenario.side}",
+        kind=scenario.kind,
+        cluster=scenario.twin,
+        twin=scenario.twin,
+        side=scenario.side,
+        context=scenario.context,
+        replies=((scenario.accept, scenario.push_back),),
+    )
+
+
+def _replay(night: _Night, model: Model, suite: Suite, behavioural: int) -> list[ChatRow]:
+
+    count = replay_count(behavioural, night.config.night.replay_share)
+    file = night.config.finetune.replay_file
+    if file:
+        rows, skips = from_file(file, count, night.seed)
+    else:
+        prompts = load_phrases(paths.prompts_folder(), "replay")["prompts"]
+        rows, skips = base_answers(model.policy, model.sampler, prompts, count, night.seed, night.progress)
+    near = overlaps([flatten(row.context) for row in rows], suite.texts())
+    kept = [row for row, close in zip(rows, near, strict=True) if not close]
+    if len(kept) < len(rows):
+        skips = [*skips, Skip("replay", "too close to a gate item", len(rows) - len(kept))]
+    night.ledger.record_skips(night.number, skips)
+    return kept
+
+
+# --- train and judge ---------------------------------------------------------------------------
+
+
+def _train(night: _Night, model: Model, pairs: Sequence[Pair], replay: Sequence[ChatRow]) -> None:
+
+    recipe = recipe_of(night.config.finetune, night.seed)
+    report = train(model.policy, model.encoder, pairs, replay, recipe, night.progress)
+    night.ledger.record_training(night.number, recipe, report, pairs, replay)
+
+
+def _judge(night: _Night, model: Model, suite: Suite, lessons: Sequence[Probe], taught: Sequence[Probe]) -> Verdict:
+    margins = Margins(**{name: getattr(night.config.gate, name) for name in Margins.__slots__})
+    items = Items(suite, tuple(lessons), tuple(taught))
+    old = score(model.policy, model.encoder, items, model.serving, night.progress)
+    new = score(model.policy, model.encoder, items, "candidate", night.progress)
+    measures = compare(items, old, new, margins, night.seed)
+    night.ledger.record_gate(night.number, suite.digest, measures)
+    return decide(measures, expected(items))
+
+
+# --- around the night --------------------------------------------------------------------------
+
+
+def _sentence(error: Exception) -> str:
+    """What the ledger keeps of a failure; a bug's own text may quote conversations, so only its type."""
+    return str(error) if isinstance(error, DreamloopError) else f"A bug: {type(error).__name__}; please report it."
+
+
+def _close_unfinished(ledger: Ledger, home: Home, now: Clock) -> None:
+    """End the nights that a signal or kill left open, by what is really on disk; clear their candidates."""
+    serving = generations.pointed(home)
+    for number in ledger.unfinished():
+        if serving == number:
+            ledger.end(number, now().isoformat(), "kept", "Kept; the process ended before it could say so.", serving)
+        else:
+            ledger.end(number, now().isoformat(), "interrupted", "The process ended in the middle.", serving)
+    for folder in home.candidates.iterdir():
+        generations.discard(folder)
+
+
+def _seed(seed: int, number: int) -> int:
+    """A fresh 31-bit seed for each night, the same for the same configuration."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4], "big") >> 1
+
+
+def _versions() -> dict[str, str]:
+    found = {"dreamloop": __version__}
+    for package in _VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,170 @@
+"""Generations on disk: immutable adapters, and the one pointer that says which of them serves.
+
+A candidate becomes a generation by one rename; its manifest is written last, so a folder without a
+manifest is no generation. ``current`` is a symlink swapped by one rename. A crash at any instant leaves
+``current`` at a whole, gated generation, or absent, which means the base model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dreamloop.errors import StateError
+from dreamloop.paths import Home
+from dreamloop.records import Generation
+
+if TYPE_CHECKING:  # going back to an earlier generation must work without torch
+    from dreamloop.model.load import Policy
+
+WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
+
+
+def write_candidate(policy: Policy, home: Home, number: int) -> Path:
+    """Save the policy's ``candidate`` adapter, flushed to disk, where no reader looks yet.
+
+    Raises:
+        StateError: the disk is full or not writable.
+    """
+    folder = home.candidates / f"{number:06d}"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        policy.peft.save_pretrained(str(folder), selected_adapters=["candidate"], safe_serialization=True)
+        for name in (WEIGHTS, CONFIG):
+            (folder / "candidate" / name).rename(folder / name)
+            _flush(folder / name)
+        shutil.rmtree(folder / "candidate")
+        (folder / "README.md").unlink(missing_ok=True)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _disk(folder, error) from error
+    return folder
+
+
+def promote(home: Home, candidate: Path, number: int, base_digest: str, parent: int | None) -> Generation:
+    """Make a kept candidate a generation: one rename, then the manifest, last of all."""
+    target = _folder(home, number)
+    manifest = {
+        "number": number,
+        "digest": weights_digest(candidate),
+        "base_digest": base_digest,
+        "parent": parent,
+    }
+    try:
+        if target.exists() and not (target / MANIFEST).exists():
+            shutil.rmtree(target)  # what a crash between rename and manifest left
+        candidate.rename(target)
+        scratch = target / f".{MANIFEST}"
+        scratch.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        _flush(scratch)
+        scratch.rename(target / MANIFEST)
+        _flush(target)
+    except OSError as error:
+        raise _disk(target, error) from error
+    return read_generation(home, number)
+
+
+def discard(candidate: Path) -> None:
+    """Remove a candidate that was not kept."""
+    shutil.rmtree(candidate, ignore_errors=True)
+
+
+def point(home: Home, number: int | None) -> None:
+    """Let ``current`` name a generation, or nothing for the base model, by one atomic rename."""
+    try:
+        if number is None:
+            home.current.unlink(missing_ok=True)
+        else:
+            read_generation(home, number)
+            scratch = home.root / ".current"
+            scratch.unlink(missing_ok=True)
+            scratch.symlink_to(Path("generations") / f"{number:06d}")
+            scratch.replace(home.current)
+        _flush(home.root)
+    except OSError as error:
+        raise _disk(home.current, error) from error
+
+
+def current(home: Home) -> Generation | None:
+    """The generation that serves now; None is the base model.
+
+    Raises:
+        StateError: the pointer or the generation is damaged.
+    """
+    if not home.current.is_symlink():
+        return None
+    return read_generation(home, _number(home.current.readlink().name, home))
+
+
+def pointed(home: Home) -> int | None:
+    """The number that ``current`` names, even where that generation is damaged: going back must work."""
+    name = home.current.readlink().name if home.current.is_symlink() else ""
+    return int(name) if name.isdigit() else None
+
+
+def parent_of(home: Home, number: int) -> int | None:
+    """The generation that ``number`` continued; None for the base model or where nobody knows any more."""
+    try:
+        manifest = json.loads((_folder(home, number) / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return max((other for other in all_numbers(home) if other < number), default=None)
+    return manifest.get("parent")  # type: ignore[no-any-return] # written by promote
+
+
+def read_generation(home: Home, number: int) -> Generation:
+    """A generation by number, its weights checked against its manifest.
+
+    Raises:
+        StateError: there is none, or it is damaged.
+    """
+    folder = _folder(home, number)
+    way_out = "choose another with 'dreamloop revert --to N', or the base model with --to 0."
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        digest = weights_digest(folder)
+    except (OSError, ValueError) as error:
+        raise StateError(f"Generation {number} in {folder} is missing or unreadable ({error}); {way_out}") from error
+    if digest != manifest["digest"]:
+        raise StateError(
+            f"Generation {number} in {folder} is damaged: its weights changed since it was kept; {way_out}"
+        )
+    return Generation(number, str(folder), digest, str(manifest["base_digest"]))
+
+
+def all_numbers(home: Home) -> list[int]:
+    """Numbers of all whole generations, oldest first."""
+    return sorted(int(path.parent.name) for path in home.generations.glob(f"*/{MANIFEST}"))
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 over an adapter's weights and config."""
+    total = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        total.update((folder / name).read_bytes())
+    return total.hexdigest()
+
+
+def _folder(home: Home, number: int) -> Path:
+    return home.generations / f"{number:06d}"
+
+
+def _number(name: str, home: Home) -> int:
+    if not name.isdigit():
+        raise StateError(f"{home.current} points to {name!r}, which is no generation; run 'dreamloop revert --to N'.")
+    return int(name)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _disk(path: Path, error: OSError) -> StateError:
+    return StateError(f"{path} cannot be written ({error.strerror or error}); free some disk space and run again.")

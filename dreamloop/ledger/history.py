@@ -1,0 +1,111 @@
+"""Reading the ledger: what `status`, `history` and `show` print.
+
+Through Python's own sqlite3, opened read-only: sqlite-utils imports pandas and numpy wherever they are
+installed, a quarter of a second that a one-line answer should not cost. A reader can never change or
+create the file.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dreamloop.errors import ConfigError, StateError
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NightRecord:
+    """One night as the ledger tells it; JSON columns are decoded."""
+
+    night: Row
+    model: Row | None
+    stages: list[Row]
+    reads: list[Row]
+    skips: list[Row]
+    mined: list[Row]
+    rewrites: list[Row]
+    scenarios: list[Row]
+    training: Row | None
+    measures: list[Row]
+    verdict: Row | None
+
+
+class History:
+    """A ledger opened for reading."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise StateError(f"There is no ledger at {path} yet; 'dreamloop cycle' runs the first night.")
+        try:
+            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("SELECT 1 FROM nights LIMIT 1")
+        except sqlite3.DatabaseError as error:
+            raise StateError(f"The ledger {path} cannot be read ({error}); restore it from a backup.") from error
+
+    def nights(self, limit: int) -> list[Row]:
+        """The latest nights, newest first."""
+        return self._all("SELECT * FROM history ORDER BY night DESC LIMIT ?", limit)
+
+    def count(self) -> dict[str, int]:
+        """How many nights ended how."""
+        rows = self._all("SELECT outcome, count(*) AS n FROM history GROUP BY outcome ORDER BY outcome")
+        return {row["outcome"]: row["n"] for row in rows}
+
+    def pending(self) -> int:
+        """Mined pairs that no night has trained on."""
+        query = (
+            "SELECT count(*) AS n FROM pairs WHERE digest NOT IN (SELECT digest FROM trained) "
+            "AND digest NOT IN (SELECT digest FROM set_aside)"
+        )
+        return int(self._all(query)[0]["n"])
+
+    def night(self, number: int) -> NightRecord:
+        """Everything about one night.
+
+        Raises:
+            ConfigError: there is no such night.
+        """
+        nights = self._all("SELECT * FROM history JOIN nights USING (night) WHERE night = ?", number)
+        if not nights:
+            last = self._all("SELECT coalesce(max(night), 0) AS n FROM nights")[0]["n"]
+            raise ConfigError(f"There is no night {number}; the ledger holds nights 1 to {last}.")
+        return NightRecord(
+            night=_decoded(nights[0], "config", "versions"),
+            model=self._first("SELECT * FROM models WHERE night = ?", number),
+            stages=self._all("SELECT stage, seconds FROM stages WHERE night = ? ORDER BY rowid", number),
+            reads=self._all("SELECT * FROM reads WHERE night = ? ORDER BY path", number),
+            skips=self._all("SELECT stage, reason, count FROM skips WHERE night = ? ORDER BY rowid", number),
+            mined=self._all(
+                "SELECT signal, strength, count(*) AS n FROM pairs WHERE night = ? GROUP BY signal, strength", number
+            ),
+            rewrites=self._all("SELECT outcome, count(*) AS n FROM rewrites WHERE night = ? GROUP BY outcome", number),
+            scenarios=self._all("SELECT * FROM scenarios WHERE night = ? ORDER BY rowid", number),
+            training=_decoded_or_none(
+                self._first("SELECT recipe, report FROM trainings WHERE night = ?", number), "recipe", "report"
+            ),
+            measures=self._all("SELECT * FROM measures WHERE night = ? ORDER BY rowid", number),
+            verdict=_decoded_or_none(
+                self._first("SELECT outcome, reasons FROM verdicts WHERE night = ?", number), "reasons"
+            ),
+        )
+
+    def _all(self, query: str, *values: Any) -> list[Row]:
+        return [dict(row) for row in self._db.execute(query, values)]
+
+    def _first(self, query: str, *values: Any) -> Row | None:
+        rows = self._all(query, *values)
+        return rows[0] if rows else None
+
+
+def _decoded(row: Row, *columns: str) -> Row:
+    return {key: json.loads(value) if key in columns else value for key, value in row.items()}
+
+
+def _decoded_or_none(row: Row | None, *columns: str) -> Row | None:
+    return None if row is None else _decoded(row, *columns)

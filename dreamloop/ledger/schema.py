@@ -1,0 +1,122 @@
+"""The ledger's tables, as numbered migrations. Never change one that was released; add the next.
+
+Every table is append-only, and SQLite itself enforces it: triggers refuse UPDATE and DELETE. What ends
+later than it began (a night, a rewrite) is a row in a second table.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Migrations
+from sqlite_utils.db import Database
+
+migrations = Migrations("dreamloop")
+
+_TABLES = """
+CREATE TABLE nights (
+    night INTEGER PRIMARY KEY, started_at TEXT NOT NULL, seed INTEGER NOT NULL, config TEXT NOT NULL,
+    versions TEXT NOT NULL, model TEXT NOT NULL
+);
+CREATE TABLE models (
+    night INTEGER PRIMARY KEY REFERENCES nights, digest TEXT NOT NULL, device TEXT NOT NULL, dtype TEXT NOT NULL,
+    incumbent INTEGER, exactness REAL NOT NULL
+);
+CREATE TABLE endings (
+    night INTEGER PRIMARY KEY REFERENCES nights, ended_at TEXT NOT NULL, outcome TEXT NOT NULL
+        CHECK (outcome IN ('kept', 'reverted', 'inconclusive', 'nothing to learn', 'failed', 'interrupted')),
+    reason TEXT NOT NULL, generation INTEGER
+);
+CREATE TABLE stages (
+    night INTEGER NOT NULL REFERENCES nights, stage TEXT NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (night, stage)
+);
+CREATE TABLE reads (
+    night INTEGER NOT NULL REFERENCES nights, path TEXT NOT NULL, format TEXT NOT NULL, start INTEGER NOT NULL,
+    conversations INTEGER NOT NULL, exchanges INTEGER NOT NULL, offset INTEGER, tail_digest TEXT,
+    PRIMARY KEY (night, path)
+);
+CREATE TABLE skips (
+    night INTEGER NOT NULL REFERENCES nights, stage TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL
+);
+CREATE TABLE pairs (
+    digest TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, context TEXT NOT NULL, chosen TEXT NOT NULL,
+    rejected TEXT NOT NULL, source TEXT NOT NULL, conversation TEXT NOT NULL, turn INTEGER NOT NULL,
+    signal TEXT NOT NULL, strength TEXT NOT NULL
+);
+CREATE TABLE corrections (
+    digest TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, context TEXT NOT NULL, rejected TEXT NOT NULL,
+    correction TEXT NOT NULL, source TEXT NOT NULL, conversation TEXT NOT NULL, turn INTEGER NOT NULL,
+    signal TEXT NOT NULL, strength TEXT NOT NULL
+);
+CREATE TABLE rewrites (
+    correction TEXT PRIMARY KEY REFERENCES corrections, night INTEGER NOT NULL REFERENCES nights,
+    outcome TEXT NOT NULL, pair TEXT REFERENCES pairs
+);
+CREATE TABLE scenarios (
+    digest TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, twin TEXT NOT NULL, kind TEXT NOT NULL,
+    side TEXT NOT NULL, use TEXT NOT NULL CHECK (use IN ('training', 'lesson')), context TEXT NOT NULL, accept TEXT NOT NULL, push_back TEXT NOT NULL, truth TEXT NOT NULL
+);
+CREATE TABLE signatures (twin TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, minhash BLOB NOT NULL);
+CREATE TABLE replays (
+    night INTEGER NOT NULL REFERENCES nights, digest TEXT NOT NULL, context TEXT NOT NULL, reply TEXT NOT NULL,
+    source TEXT NOT NULL, PRIMARY KEY (night, digest)
+);
+CREATE TABLE gate_items (digest TEXT PRIMARY KEY, suite TEXT NOT NULL);
+CREATE TABLE trained (
+    digest TEXT NOT NULL, night INTEGER NOT NULL REFERENCES nights, context_digest TEXT NOT NULL,
+    PRIMARY KEY (night, digest)
+);
+CREATE TABLE set_aside (digest TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, reason TEXT NOT NULL);
+CREATE TABLE trainings (night INTEGER PRIMARY KEY REFERENCES nights, recipe TEXT NOT NULL, report TEXT NOT NULL);
+CREATE TABLE measures (
+    night INTEGER NOT NULL REFERENCES nights, suite TEXT NOT NULL, name TEXT NOT NULL, unit TEXT NOT NULL,
+    incumbent REAL, candidate REAL, change REAL, low REAL, high REAL, margin REAL NOT NULL,
+    items INTEGER NOT NULL, clusters INTEGER NOT NULL,
+    census INTEGER NOT NULL, PRIMARY KEY (night, name)
+);
+CREATE TABLE evidence (
+    night INTEGER NOT NULL REFERENCES nights, measure TEXT NOT NULL, item TEXT NOT NULL, cluster TEXT NOT NULL,
+    incumbent REAL, candidate REAL, PRIMARY KEY (night, measure, item)
+);
+CREATE TABLE verdicts (night INTEGER PRIMARY KEY REFERENCES nights, outcome TEXT NOT NULL, reasons TEXT NOT NULL);
+CREATE TABLE pointers (
+    moved_at TEXT NOT NULL, generation INTEGER, was INTEGER, why TEXT NOT NULL
+);
+CREATE VIEW history AS
+    SELECT nights.night, started_at, ended_at, coalesce(outcome, 'running') AS outcome, reason, generation, model,
+        (SELECT count(*) FROM trained WHERE trained.night = nights.night) AS trained,
+        (SELECT round(sum(seconds), 1) FROM stages WHERE stages.night = nights.night) AS seconds
+    FROM nights LEFT JOIN endings USING (night);
+CREATE TRIGGER trained_is_not_gate BEFORE INSERT ON trained
+    WHEN EXISTS (SELECT 1 FROM gate_items WHERE gate_items.digest = NEW.context_digest)
+    BEGIN SELECT RAISE(ABORT, 'a training item is a gate item'); END;
+"""
+
+
+@migrations()
+def first_tables(db: Database) -> None:
+    """All tables of the first release."""
+    for statement in _statements(_TABLES):
+        db.execute(statement)
+    for table in db.table_names():
+        if not table.startswith("_"):
+            _append_only(db, table)
+
+
+def _append_only(db: Database, table: str) -> None:
+    for action in ("UPDATE", "DELETE"):
+        db.execute(
+            f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
+            "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        )
+
+
+def _statements(script: str) -> list[str]:
+    """Split at semicolons that end a statement; a trigger's inner one is followed by END."""
+    import sqlite3  # noqa: PLC0415 - only migrations need to know where a statement ends
+
+    statements, current = [], ""
+    for line in script.splitlines():
+        current += line + "\n"
+        if sqlite3.complete_statement(current):
+            statements.append(current.strip())
+            current = ""
+    return statements

@@ -1,0 +1,292 @@
+"""Writing the ledger: one SQLite file in WAL mode that can explain any night.
+
+Each method is one transaction, so a crash leaves whole facts or none. The past that a stage needs
+(cursors, signatures, pairs not yet used) is read here and handed to it by cycle.py.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlite_utils.db import Database
+
+from dreamloop.errors import InvariantBroken, StateError
+from dreamloop.ledger.schema import migrations
+from dreamloop.records import (
+    ChatRow,
+    Collected,
+    Context,
+    Correction,
+    Cursor,
+    Dreamed,
+    Measure,
+    Message,
+    Pair,
+    Provenance,
+    Recipe,
+    Skip,
+    StepReport,
+    Verdict,
+    Written,
+    digest_of,
+    flatten,
+)
+
+
+class Ledger:
+    """One open ledger. Times are ISO 8601 in UTC and given by the caller."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._guarded():
+            self.db = Database(sqlite3.connect(path, timeout=30))
+            self.db.enable_wal()
+            self.db.execute("PRAGMA foreign_keys = ON")
+            self.db.execute("PRAGMA synchronous = FULL")
+            migrations.apply(self.db)
+        path.chmod(0o600)
+
+    def close(self) -> None:
+        """Close the file; committed rows are safe before this."""
+        self.db.close()
+
+    # --- a night's frame -------------------------------------------------------------------
+
+    def begin(self, started_at: str, seed: int, config: str, versions: dict[str, str], model: str) -> int:
+        """Open the next night and return its number, from 1."""
+        with self._transaction():
+            night = self._one("SELECT coalesce(max(night), 0) + 1 FROM nights")
+            self._insert("nights", [{
+                "night": night, "started_at": started_at, "seed": seed, "config": config,
+                "versions": json.dumps(versions), "model": model,
+            }])  # fmt: skip
+        return int(night)
+
+    def unfinished(self) -> list[int]:
+        """Nights without an ending: what a crash or a kill left."""
+        rows = self._rows("SELECT night FROM nights WHERE night NOT IN (SELECT night FROM endings)")
+        return [int(row[0]) for row in rows]
+
+    def end(self, night: int, ended_at: str, outcome: str, reason: str, generation: int | None) -> None:
+        """Close a night; its outcome can never be rewritten."""
+        row = {"night": night, "ended_at": ended_at, "outcome": outcome, "reason": reason, "generation": generation}
+        self._write("endings", [row])
+
+    def record_stage(self, night: int, stage: str, seconds: float) -> None:
+        """How long a stage took."""
+        self._write("stages", [{"night": night, "stage": stage, "seconds": seconds}])
+
+    def record_model(
+        self, night: int, digest: str, device: str, dtype: str, incumbent: int | None, exactness: float
+    ) -> None:
+        """Which weights the night worked on."""
+        self._write("models", [{
+            "night": night, "digest": digest, "device": device, "dtype": dtype,
+            "incumbent": incumbent, "exactness": exactness,
+        }])  # fmt: skip
+
+    def record_pointer(self, moved_at: str, generation: int | None, was: int | None, why: str) -> None:
+        """`current` moved; None is the base model."""
+        self._write("pointers", [{"moved_at": moved_at, "generation": generation, "was": was, "why": why}])
+
+    def record_skips(self, night: int, skips: Sequence[Skip]) -> None:
+        """What was left out, and why."""
+        self._write("skips", [{"night": night, **asdict(skip)} for skip in skips])
+
+    # --- collect ---------------------------------------------------------------------------
+
+    def cursors(self) -> dict[str, Cursor]:
+        """How far each log was read, by path."""
+        rows = self._rows(
+            "SELECT path, offset, tail_digest FROM reads WHERE offset IS NOT NULL GROUP BY path HAVING max(night)"
+        )
+        return {path: Cursor(path, offset, digest) for path, offset, digest in rows}
+
+    def record_collected(self, night: int, collected: Collected) -> None:
+        """Pairs, corrections and cursors together: nothing is read without being kept."""
+        with self._transaction():
+            self._insert("pairs", [_pair_row(night, pair) for pair in collected.pairs])
+            self._insert("corrections", [_correction_row(night, item) for item in collected.corrections])
+            self._insert("reads", [{
+                "night": night, "path": read.path, "format": read.format, "start": read.start,
+                "conversations": read.conversations, "exchanges": read.exchanges,
+                "offset": read.cursor.offset if read.cursor else None,
+                "tail_digest": read.cursor.tail_digest if read.cursor else None,
+            } for read in collected.reads])  # fmt: skip
+            self._insert("skips", [{"night": night, **asdict(skip)} for skip in collected.skips])
+
+    def pending_pairs(self) -> list[Pair]:
+        """Mined pairs that no night has trained on, oldest first."""
+        rows = self._rows(
+            f"SELECT {_PAIR_COLUMNS} FROM pairs WHERE digest NOT IN (SELECT digest FROM trained) "
+            "AND digest NOT IN (SELECT digest FROM set_aside) ORDER BY rowid"
+        )
+        return [Pair(_context(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
+
+    def set_aside(self, night: int, pairs: Sequence[Pair], reason: str) -> None:
+        """Pairs that will not be tried again, and why."""
+        self._write("set_aside", [{"digest": pair.digest, "night": night, "reason": reason} for pair in pairs])
+
+    def pending_corrections(self, limit: int) -> list[Correction]:
+        """Corrections that no night has tried to rewrite, oldest first."""
+        rows = self._rows(
+            "SELECT context, rejected, correction, source, conversation, turn, signal, strength FROM corrections "
+            "WHERE digest NOT IN (SELECT correction FROM rewrites) ORDER BY rowid LIMIT ?", [limit],
+        )  # fmt: skip
+        return [Correction(_context(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
+
+    def record_written(self, night: int, written: Sequence[Written]) -> None:
+        """The rewrites tried tonight and the pairs they gave."""
+        with self._transaction():
+            self._insert("pairs", [_pair_row(night, item.pair) for item in written if item.pair])
+            self._insert("rewrites", [{
+                "correction": item.correction, "night": night, "outcome": item.outcome,
+                "pair": item.pair.digest if item.pair else None,
+            } for item in written])  # fmt: skip
+
+    # --- dream -----------------------------------------------------------------------------
+
+    def signatures(self) -> list[bytes]:
+        """MinHash signatures of everything dreamed so far."""
+        return [bytes(row[0]) for row in self._rows("SELECT minhash FROM signatures ORDER BY rowid")]
+
+    def record_dream(
+        self, night: int, dreamed: Dreamed, use: Literal["training", "lesson"], signatures: Sequence[bytes]
+    ) -> None:
+        """Tonight's scenarios, each twin with its signature, and what they are for."""
+        with self._transaction():
+            self._insert("scenarios", [{
+                "digest": s.digest, "night": night, "twin": s.twin, "kind": s.kind, "side": s.side, "use": use,
+                "context": _json(s.context), "accept": s.accept, "push_back": s.push_back, "truth": s.truth,
+            } for twins in dreamed.twins for s in (twins.right, twins.wrong)])  # fmt: skip
+            self._insert("signatures", [
+                {"twin": twins.right.twin, "night": night, "minhash": mark}
+                for twins, mark in zip(dreamed.twins, signatures, strict=True)
+            ])  # fmt: skip
+            self._insert("skips", [{"night": night, **asdict(skip)} for skip in dreamed.skips])
+
+    # --- finetune, gate --------------------------------------------------------------------
+
+    def record_gate_items(self, suite: str, texts: Sequence[str]) -> None:
+        """What the gate asks, as digests: nothing equal may ever be trained on."""
+        self._write("gate_items", [{"digest": digest_of(text), "suite": suite} for text in texts])
+
+    def record_training(
+        self, night: int, recipe: Recipe, report: StepReport, pairs: Sequence[Pair], replay: Sequence[ChatRow]
+    ) -> None:
+        """What was trained on, how, and how it went.
+
+        Raises:
+            InvariantBroken: a training item is a gate item.
+        """
+        used = set(report.trained) | set(report.replayed)
+        items: list[Pair | ChatRow] = [*pairs, *replay]
+        contexts = {item.digest: digest_of(flatten(item.context)) for item in items if item.digest in used}
+        with self._transaction():
+            self._insert("replays", [{
+                "night": night, "digest": row.digest, "context": _json(row.context), "reply": row.reply,
+                "source": row.source,
+            } for row in replay])  # fmt: skip
+            self._insert("trained", [
+                {"digest": digest, "night": night, "context_digest": context} for digest, context in contexts.items()
+            ])  # fmt: skip
+            self._insert("trainings", [
+                {"night": night, "recipe": json.dumps(asdict(recipe)), "report": json.dumps(asdict(report))}
+            ])  # fmt: skip
+            self._insert("skips", [{"night": night, **asdict(skip)} for skip in report.skips])
+
+    def record_gate(self, night: int, suite: str, measures: Sequence[Measure]) -> None:
+        """Every measure with its per-item evidence. Numbers that are not finite are stored as NULL."""
+        with self._transaction():
+            for measure in measures:
+                row = {key: value for key, value in asdict(measure).items() if key != "evidence"}
+                self._insert("measures", [{"night": night, "suite": suite, **_finite(row)}])
+                self._insert("evidence", [
+                    {"night": night, "measure": measure.name, **_finite(asdict(item))} for item in measure.evidence
+                ])  # fmt: skip
+
+    def record_verdict(self, night: int, verdict: Verdict) -> None:
+        """The decision, before anything on disk follows from it."""
+        self._write("verdicts", [
+            {"night": night, "outcome": verdict.outcome, "reasons": json.dumps(verdict.reasons)}
+        ])  # fmt: skip
+
+    # --- inside ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            if "gate item" in str(error):
+                raise InvariantBroken(
+                    "A training item equals a gate item, so the gate could not be trusted; the night ends."
+                ) from error
+            raise StateError(f"The ledger {self.path} refused a row ({error}).") from error
+        except sqlite3.DatabaseError as error:
+            raise StateError(
+                f"The ledger {self.path} cannot be used ({error}); free some disk space or restore the file."
+            ) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._guarded(), self.db.conn:
+            yield
+
+    def _insert(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Inside a transaction; what is already there under its key stays as it is."""
+        for row in rows:
+            names = ", ".join(row)
+            marks = ", ".join("?" for _ in row)
+            ignore = "OR IGNORE " if table in _SEEN_AGAIN else ""
+            self.db.execute(f"INSERT {ignore}INTO {table} ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608 - names come from this file
+
+    def _write(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
+        with self._transaction():
+            self._insert(table, rows)
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._guarded():
+            return list(self.db.execute(query, list(values)).fetchall())
+
+    def _one(self, query: str) -> Any:
+        return self._rows(query)[0][0]
+
+
+# The same conversation or gate item may come again; a night's own rows never do.
+_SEEN_AGAIN = {"pairs", "corrections", "gate_items", "replays"}
+_PAIR_COLUMNS = "context, chosen, rejected, source, conversation, turn, signal, strength"
+
+
+def _json(context: Context) -> str:
+    return json.dumps([[message.role, message.content] for message in context], ensure_ascii=False)
+
+
+def _context(stored: str) -> Context:
+    return tuple(Message(role, content) for role, content in json.loads(stored))
+
+
+def _pair_row(night: int, pair: Pair) -> dict[str, Any]:
+    return {
+        "digest": pair.digest, "night": night, "context": _json(pair.context), "chosen": pair.chosen,
+        "rejected": pair.rejected, **asdict(pair.provenance),
+    }  # fmt: skip
+
+
+def _correction_row(night: int, item: Correction) -> dict[str, Any]:
+    return {
+        "digest": item.digest, "night": night, "context": _json(item.context), "rejected": item.rejected,
+        "correction": item.correction, **asdict(item.provenance),
+    }  # fmt: skip
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and not abs(value) < float("inf") else value for key, value in row.items()
+    }

@@ -1,0 +1,217 @@
+"""A model and its adapters behind one handle: which weights answer is always said, never assumed.
+
+One copy of the base weights serves three policies: the base (adapters off), the incumbent and the
+candidate. LoRA weights stay in float32 whatever the base's dtype is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from dreamloop.errors import ModelError
+
+Adapter = Literal["incumbent", "candidate"]
+_LINEAR_ATTENTION = ("linear_attention", "mamba", "recurrent", "conv")
+
+
+class Policy:
+    """A causal language model, optionally with LoRA adapters, and what scoring needs to know of it.
+
+    Attributes:
+        name: how the user named it. digest: SHA-256 of its weight and config files.
+        device, dtype: of the base weights.
+        packable: whether rows may share a sequence (not for linear attention or short windows).
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, name: str, digest: str, pack_tokens: int = 512) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.digest = digest
+        self.device: torch.device = model.device
+        self.dtype: torch.dtype = model.dtype
+        self.packable = _packable(model.config, pack_tokens)
+        self.trunk: nn.Module = model.base_model
+        self.head: nn.Linear = model.get_output_embeddings()
+        self.peft: Any = None
+        self.active: Adapter | None = None
+        model.requires_grad_(False)
+        model.eval()
+
+    def add_adapter(self, name: Adapter, config: Any, seed: int) -> None:
+        """Put a fresh adapter on the model; its B is zero, so it starts as the base."""
+        from peft import get_peft_model  # noqa: PLC0415 - half a second that scoring alone does not need
+
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            if self.peft is None:
+                self.peft = get_peft_model(self.model, config, adapter_name=name)
+            else:
+                self.peft.add_adapter(name, config)
+        self.use(name)
+
+    def load_adapter(self, name: Adapter, folder: Path) -> None:
+        """Load an adapter from disk under ``name``.
+
+        Raises:
+            ModelError: the files are missing, damaged, or fit another model.
+        """
+        from peft import PeftModel  # noqa: PLC0415 - as above
+
+        try:
+            if self.peft is None:
+                self.peft = PeftModel.from_pretrained(self.model, str(folder), adapter_name=name, is_trainable=True)
+            else:
+                self.peft.load_adapter(str(folder), name, is_trainable=True)
+        except Exception as error:
+            raise ModelError(
+                f"The adapter in {folder} does not load onto {self.name} ({_first_line(error)}); "
+                "'dreamloop revert' goes back to an earlier generation."
+            ) from error
+        self.use(name)
+
+    def use(self, name: Adapter | None) -> None:
+        """Let the named adapter answer from now on; None is the base model."""
+        if self.peft is not None:
+            if name is None:
+                self.peft.base_model.disable_adapter_layers()
+            else:
+                self.peft.base_model.enable_adapter_layers()
+                self.peft.set_adapter(name)
+        elif name is not None:
+            raise ModelError(f"No adapter named {name} is loaded on {self.name}.")
+        self.active = name
+
+    @contextmanager
+    def using(self, name: Adapter | None) -> Iterator[None]:
+        """Let another adapter, or the base with None, answer inside the block."""
+        before = self.active
+        self.use(name)
+        try:
+            yield
+        finally:
+            self.use(before)
+
+    def trainable(self, name: Adapter) -> dict[str, nn.Parameter]:
+        """The adapter's parameters by name."""
+        marker = f".{name}."
+        return {key: value for key, value in self.peft.named_parameters() if marker in key}
+
+    def deltas(self, name: Adapter) -> dict[str, Tensor]:
+        """What the adapter adds to each weight: gain·B·A per module, float32."""
+        layers = {key: module for key, module in self.peft.named_modules() if hasattr(module, "lora_A")}
+        return {
+            key: module.get_delta_weight(name).detach().float()
+            for key, module in layers.items()
+            if name in module.lora_A
+        }
+
+    def set_dropout(self, name: Adapter, probability: float) -> None:
+        """LoRA dropout of one adapter; needed because SFT uses it and DPO must not."""
+        for module in self.peft.modules():
+            if hasattr(module, "lora_dropout") and name in module.lora_dropout:
+                module.lora_dropout[name] = nn.Dropout(probability)
+
+
+def load_policy(name: str, device: str = "auto", dtype: str = "auto", pack_tokens: int = 512) -> Policy:
+    """Load a model and tokenizer from a folder or by Hugging Face id.
+
+    Args:
+        name: folder with ``config.json``, or an id such as ``Qwen/Qwen3-4B-Instruct``.
+        device: ``auto`` (CUDA where there is one, else CPU) or a torch device.
+        dtype: ``auto`` (bfloat16 on CUDA, float32 on CPU), ``float32`` or ``bfloat16``.
+        pack_tokens: longest pack that will be scored; windowed attention must reach that far.
+
+    Raises:
+        ModelError: not found, not loadable, or without a chat template.
+    """
+    folder = _local_folder(name)
+    chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    wanted = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(
+        dtype, torch.bfloat16 if chosen.type == "cuda" else torch.float32
+    )
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415 - seconds of import
+        from transformers.utils import logging as hf_logging  # noqa: PLC0415 - as above
+
+        hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=wanted, attn_implementation="sdpa")
+        model = model.to(chosen)
+    except Exception as error:
+        raise ModelError(_explain(name, error)) from error
+    if tokenizer.chat_template is None:
+        raise ModelError(f"The model {name} has no chat template; choose its instruct or chat version.")
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"The model {name} has no end-of-turn token (eos_token); choose an instruct version.")
+    return Policy(model, tokenizer, name, folder_digest(Path(folder)), pack_tokens)
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and bytes of the files that decide how a model answers."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in {".safetensors", ".json", ".jinja"}:
+            total.update(path.name.encode())
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def _local_folder(name: str) -> str:
+    folder = Path(name).expanduser()
+    if (folder / "config.json").is_file():
+        return str(folder)
+    if folder.is_absolute() or name.startswith((".", "~")) or folder.exists():
+        raise ModelError(f"There is no model in {name}: no config.json there; check 'model' in dreamloop.toml.")
+    try:
+        from huggingface_hub import snapshot_download  # noqa: PLC0415 - network code only where an id is named
+
+        return str(snapshot_download(name, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]))
+    except Exception as error:
+        raise ModelError(
+            f"The model {name} is neither a folder here nor to be had from the Hugging Face hub "
+            f"({_first_line(error)}); give a folder, or 'bundled' for the small one that comes along."
+        ) from error
+
+
+def _packable(config: Any, pack_tokens: int) -> bool:
+    kinds = getattr(config, "layer_types", None) or ()
+    if any(mark in kind for kind in kinds for mark in _LINEAR_ATTENTION):
+        return False
+    window = getattr(config, "sliding_window", None)
+    return window is None or window >= pack_tokens
+
+
+def _explain(name: str, error: Exception) -> str:
+    if "torchvision::nms" in str(error):
+        return (
+            "transformers cannot start because an installed torchvision was built for another torch; "
+            "run: python -m pip uninstall -y torchvision torchaudio torchcodec"
+        )
+    return f"The model {name} does not load ({_first_line(error)}); check the folder or choose another model."
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def peak_memory_mb(device: torch.device) -> int:
+    """Largest memory in use so far: of the GPU where there is one, else of this process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device) / 2**20)
+    import resource  # noqa: PLC0415 - POSIX only
+
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -1,0 +1,77 @@
+"""A model made ready for a night: base, incumbent, a candidate that starts as the incumbent, an engine.
+
+The scores are checked against plain forward passes on the real weights before anything relies on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig
+
+from dreamloop.config import Config
+from dreamloop.errors import ModelError
+from dreamloop.log import Progress
+from dreamloop.model.bundled import ensure_bundled
+from dreamloop.model.encode import ChatEncoder
+from dreamloop.model.load import Adapter, Policy, load_policy
+from dreamloop.model.sampler import Sampler, TransformersSampler
+from dreamloop.model.score import check_exactness
+from dreamloop.records import Generation
+
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.02}  # nats per token, invariant 3
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Everything that answers tonight; ``serving`` is the adapter that served yesterday."""
+
+    policy: Policy
+    encoder: ChatEncoder
+    sampler: Sampler
+    serving: Adapter | None
+    exactness: float
+
+
+def wake(config: Config, models: Path, incumbent: Generation | None, seed: int, progress: Progress) -> Model:
+    """Load the base and the adapters, and check that packed scores are exact.
+
+    Args:
+        config: names the model and the shape of a new adapter.
+        models: where the bundled model is kept.
+        incumbent: yesterday's generation; None where the base serves.
+        seed: of a new adapter's weights.
+        progress: where to show long steps.
+
+    Raises:
+        ModelError: not loadable, not exact, or the incumbent belongs to another base.
+    """
+    name = str(ensure_bundled(models, progress)) if config.model == "bundled" else config.model
+    policy = load_policy(name, config.device, config.dtype, config.finetune.pack_tokens)
+    if incumbent is None:
+        policy.add_adapter("candidate", new_adapter(config), seed)
+    elif incumbent.base_digest != policy.digest:
+        raise ModelError(
+            f"Generation {incumbent.number} was trained on another base model than {config.model}; "
+            "set 'model' back, or start again from this base with 'dreamloop revert --to 0'."
+        )
+    else:
+        policy.load_adapter("incumbent", Path(incumbent.path))
+        policy.load_adapter("candidate", Path(incumbent.path))
+    serving: Adapter | None = "incumbent" if incumbent else None
+    policy.use(serving)
+    encoder = ChatEncoder(policy.tokenizer)
+    exactness = check_exactness(policy, encoder, TOLERANCE.get(policy.dtype, 0.02))
+    return Model(policy, encoder, TransformersSampler(policy, encoder), serving, exactness)
+
+
+def new_adapter(config: Config) -> LoraConfig:
+    """The PEFT configuration of a fresh adapter."""
+    knobs = config.finetune
+    modules = knobs.target_modules if isinstance(knobs.target_modules, str) else list(knobs.target_modules)
+    return LoraConfig(
+        r=knobs.r, lora_alpha=knobs.alpha, use_rslora=knobs.use_rslora, target_modules=modules,
+        lora_dropout=knobs.sft_dropout, bias="none", task_type="CAUSAL_LM",
+    )  # fmt: skip

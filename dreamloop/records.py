@@ -1,0 +1,350 @@
+"""The words of the house: frozen records that cross a stage line. No dict and no bare tuple does.
+
+Every record is plain data that SQLite and JSON can hold; none imports anything heavy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+Strength = Literal["strong", "medium", "weak"]
+Side = Literal["right", "wrong"]
+Outcome = Literal["keep", "revert", "inconclusive"]
+
+
+def digest_of(*parts: str) -> str:
+    """SHA-256 over the parts with unambiguous borders; 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+Context = tuple[Message, ...]
+
+
+def flatten(context: Context) -> str:
+    """The context as one text, for digests and near-duplicate search; never fed to a model."""
+    return "\n".join(f"{message.role}: {message.content}" for message in context)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an engine wrote: the text, why it stopped, and how many tokens it took."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    tokens: int
+
+
+# --- collect -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One assistant reply in a log, with its rank among siblings where people ranked them (0 best)."""
+
+    text: str
+    rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A context that ends with a user turn, every reply it got, and the user turn that followed.
+
+    ``followed`` is what the user said to the first answer; None where the conversation ends there.
+    """
+
+    conversation: str
+    turn: int
+    context: Context
+    answers: tuple[Answer, ...]
+    followed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a pair comes from: enough to find the line in the log again."""
+
+    source: str
+    conversation: str
+    turn: int
+    signal: str
+    strength: Strength
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A context, the reply the model should give, and the one it should not.
+
+    ``twin`` names the other side: pairs that share a twin always travel into one optimizer step.
+    """
+
+    context: Context
+    chosen: str
+    rejected: str
+    provenance: Provenance
+    twin: str | None = None
+
+    @property
+    def digest(self) -> str:
+        return digest_of(flatten(self.context), self.chosen, self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A reply that its user corrected in words; the chosen side is still to be written."""
+
+    context: Context
+    rejected: str
+    correction: str
+    provenance: Provenance
+
+    @property
+    def digest(self) -> str:
+        return digest_of(flatten(self.context), self.rejected, self.correction)
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Something left out, why, and how often. Nothing is dropped without one of these."""
+
+    stage: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a log was read: the byte to go on from and a digest of the bytes just before it.
+
+    A file whose bytes before ``offset`` no longer have this digest was rewritten and is read anew.
+    """
+
+    path: str
+    offset: int
+    tail_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRead:
+    """One log file read tonight. ``cursor`` is None where the file could not be read at all."""
+
+    path: str
+    format: str
+    start: int
+    conversations: int
+    exchanges: int
+    cursor: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What the day's logs gave."""
+
+    pairs: tuple[Pair, ...]
+    corrections: tuple[Correction, ...]
+    reads: tuple[SourceRead, ...]
+    skips: tuple[Skip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The attempt to write the chosen side of one correction; ``pair`` is None where it failed."""
+
+    correction: str
+    outcome: str
+    pair: Pair | None
+
+
+# --- dream ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A dreamed situation whose direction is right or wrong, with the two replies offered to both.
+
+    ``truth`` says what proves the label, so that a person or a script can check it again.
+    """
+
+    kind: str
+    side: Side
+    twin: str
+    context: Context
+    accept: str
+    push_back: str
+    truth: str
+
+    @property
+    def digest(self) -> str:
+        return digest_of(flatten(self.context))
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """Two scenarios alike but for what makes the direction right or wrong."""
+
+    right: Scenario
+    wrong: Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Dreamed:
+    """The night's fresh scenarios and what was left out on the way."""
+
+    twins: tuple[Twins, ...]
+    skips: tuple[Skip, ...]
+
+
+# --- finetune ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRow:
+    """A conversation that ends with the reply to learn: general replay."""
+
+    context: Context
+    reply: str
+    source: str
+
+    @property
+    def digest(self) -> str:
+        return digest_of(flatten(self.context), self.reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides a training step, under the names TRL, PEFT and transformers use.
+
+    Rates are per optimizer step; ``anchor_weight`` scales forward KL per token to the base
+    model on ``anchor_tokens`` replay tokens a step; ``chosen_floor`` is how many nats per token
+    the chosen replies may lose before the step counts as broken.
+    """
+
+    seed: int
+    r: int
+    lora_alpha: int
+    use_rslora: bool
+    target_modules: tuple[str, ...] | str
+    sft: bool
+    sft_learning_rate: float
+    sft_batch: int
+    sft_dropout: float
+    dpo_learning_rate: float
+    dpo_batch: int
+    beta: float
+    anchor_weight: float
+    anchor_tokens: int
+    weight_decay: float
+    max_grad_norm: float
+    warmup_ratio: float
+    min_steps: int
+    max_length: int
+    pack_tokens: int
+    chosen_floor: float
+
+    @property
+    def gain(self) -> float:
+        """The factor on B·A: alpha/√r with rsLoRA (arXiv 2312.03732), alpha/r without."""
+        return self.lora_alpha / (self.r**0.5 if self.use_rslora else self.r)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimizer step: the loss parts in nats, the gradient norm before clipping, the rate."""
+
+    phase: Literal["sft", "dpo"]
+    index: int
+    rows: int
+    tokens: int
+    loss: float
+    anchor: float
+    accuracy: float | None
+    grad_norm: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """How the training went. Log-probs are nats per token, packing is used over paid tokens."""
+
+    steps: tuple[Step, ...]
+    trained: tuple[str, ...]
+    replayed: tuple[str, ...]
+    skips: tuple[Skip, ...]
+    trainable_parameters: int
+    packing: float
+    dpo_start_loss: float
+    chosen_before: float
+    chosen_after: float
+    margin_before: float
+    margin_after: float
+    update_norm: float
+    seconds: float
+    peak_memory_mb: int
+
+
+# --- gate ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One item's numbers. ``cluster`` is what is resampled together: a document or a template."""
+
+    item: str
+    cluster: str
+    incumbent: float
+    candidate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number for the incumbent and the candidate, and the interval of their difference.
+
+    ``low`` and ``high`` bound the change in the good direction (positive = better), in ``unit``;
+    the night may lose at most ``margin``. A ``census`` asks all items there are, so its change is known
+    and not estimated, and its interval is a point.
+    """
+
+    name: str
+    unit: str
+    incumbent: float
+    candidate: float
+    change: float
+    low: float
+    high: float
+    margin: float
+    items: int
+    clusters: int
+    census: bool = False
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Keep, revert, or inconclusive (which also reverts), with reasons a person can act on."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+
+
+# --- keep ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One immutable adapter on disk."""
+
+    number: int
+    path: str
+    digest: str
+    base_digest: str

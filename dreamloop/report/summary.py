@@ -1,0 +1,163 @@
+"""The morning report in a terminal: one night as a screen a person can read and act on.
+
+Everything printed comes out of the ledger, so a night looks the same an hour or a year later.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from dreamloop.ledger.history import NightRecord, Row
+
+_COLOURS = {"kept": "green", "reverted": "red", "inconclusive": "yellow", "failed": "red", "running": "cyan"}
+_MEANING = {
+    "perplexity.prose": "reads prose", "perplexity.code": "reads code", "perplexity.chat": "reads conversations",
+    "probes.push_back": "pushes back when wrong", "probes.accept": "accepts when right",
+    "probes.discrimination": "tells wrong from right", "probes.auc": "ranks wrong above right",
+}  # fmt: skip
+
+
+def night_screen(record: NightRecord, undo: str) -> RenderableType:
+    """The whole night. ``undo`` is the command that takes it back."""
+    parts: list[RenderableType] = [_headline(record)]
+    parts += [_collected(record), _dreamed(record)]
+    if record.training:
+        parts.append(_trained(record.training))
+    if record.measures:
+        parts.append(_gate(record.measures))
+    parts.append(_verdict(record))
+    parts.append(_next_steps(record, undo))
+    return Group(*parts)
+
+
+def history_table(nights: list[Row]) -> RenderableType:
+    """One line a night, newest first."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("night", "started (UTC)", "outcome", "trained on", "seconds", "why"):
+        table.add_column(name, justify="right" if name in {"night", "trained on", "seconds"} else "left")
+    for night in nights:
+        table.add_row(
+            str(night["night"]), night["started_at"][:16].replace("T", " "), _coloured(night["outcome"]),
+            str(night["trained"]), f"{night['seconds'] or 0:.0f}", Text(night["reason"] or "", overflow="ellipsis"),
+        )  # fmt: skip
+    return table
+
+
+def show(renderable: RenderableType) -> None:
+    """Print to standard output, 100 columns wide where there is no terminal."""
+    console = Console()
+    (console if console.is_terminal else Console(width=110)).print(renderable)
+
+
+def _coloured(outcome: str) -> Text:
+    return Text(outcome, style=f"bold {_COLOURS.get(outcome, 'white')}")
+
+
+def _headline(record: NightRecord) -> RenderableType:
+    night, model = record.night, record.model
+    line = Text.assemble(("Night ", "bold"), (str(night["night"]), "bold"), ("  ", ""), _coloured(night["outcome"]))
+    if model:
+        line.append(f"   {night['model']} on {model['device']}, {model['dtype']}", style="dim")
+    line.append(f"   {night['seconds'] or 0:.0f} s", style="dim")
+    return Panel(line, expand=True, border_style="dim")
+
+
+def _section(title: str, lines: list[str]) -> RenderableType:
+    text = Text(f"{title}\n", style="bold")
+    for line in lines:
+        text.append(f"  {line}\n", style="not bold")
+    return text
+
+
+def _collected(record: NightRecord) -> RenderableType:
+    conversations = sum(read["conversations"] for read in record.reads)
+    lines = [f"{len(record.reads)} log files, {conversations} new conversations"]
+    lines += [f"{row['n']} pairs from {row['signal']} ({row['strength']} signal)" for row in record.mined]
+    lines += [f"{row['n']} corrected replies: {row['outcome']}" for row in record.rewrites]
+    lines += [f"left out: {row['count']} × {row['reason']}" for row in record.skips if row["stage"] == "collect"]
+    return _section("Collected", lines)
+
+
+def _dreamed(record: NightRecord) -> RenderableType:
+    scenarios = [row for row in record.scenarios if row["use"] == "training"]
+    lessons = len(record.scenarios) - len(scenarios)
+    kinds = sorted({row["kind"] for row in scenarios})
+    lines = [f"{len(scenarios) // 2} twins to learn from ({', '.join(kinds) or 'no kind'}), "
+             f"{lessons // 2} more for the gate's eyes only"]  # fmt: skip
+    for row in scenarios[:2]:
+        lines.append(f"{row['side']:>5}: {_last_turn(row['context'])}")
+    lines += [f"left out: {row['count']} × {row['reason']}" for row in record.skips if row["stage"] == "dream"]
+    return _section("Dreamed", lines)
+
+
+def _last_turn(context: str) -> str:
+    import json  # noqa: PLC0415 - only this line reads a context
+
+    return str(json.loads(context)[-1][1])
+
+
+def _trained(training: Row) -> RenderableType:
+    recipe, report = training["recipe"], training["report"]
+    steps = report["steps"]
+    phases = [f"{sum(step['phase'] == phase for step in steps)} {phase.upper()}" for phase in ("sft", "dpo")]
+    gain = recipe["lora_alpha"] / (recipe["r"] ** 0.5 if recipe["use_rslora"] else recipe["r"])
+    return _section("Trained", [
+        f"{len(report['trained'])} pairs and {len(report['replayed'])} general answers, one pass, "
+        f"{' + '.join(phases)} steps in {report['seconds']:.0f} s",
+        f"LoRA rank {recipe['r']}, gain {gain:.2f}, {report['trainable_parameters']:,} weights; "
+        f"change of the model ‖Δθ‖ {report['update_norm']:.3f}",
+        f"preference for the chosen reply {report['margin_before']:+.4f} → {report['margin_after']:+.4f} nats/token, "
+        f"its log-prob {report['chosen_before']:.3f} → {report['chosen_after']:.3f}",
+        f"DPO began at {report['dpo_start_loss']:.5f} (ln 2 = 0.69315); peak memory {report['peak_memory_mb']} MB",
+    ])  # fmt: skip
+
+
+def _gate(measures: list[Row]) -> RenderableType:
+    table = Table(title="Gate: yesterday's model and tonight's on the same held-out items", title_style="bold",
+                  title_justify="left", box=None, padding=(0, 2), header_style="dim")  # fmt: skip
+    table.add_column("measure")
+    for name in ("before", "after", "change", "90 % interval", "may lose", "items", ""):
+        table.add_column(name, justify="right")
+    for row in measures:
+        meaning = _MEANING.get(row["name"], "")
+        table.add_row(
+            Text.assemble(row["name"], (f"  {meaning}", "dim")), _number(row["incumbent"], 3),
+            _number(row["candidate"], 3), _signed(row["change"]),
+            f"{_signed(row['low'])} to {_signed(row['high'])}", f"{row['margin']:g}", str(row["items"]), _mark(row),
+        )  # fmt: skip
+    return table
+
+
+def _mark(row: Row) -> Text:
+    if row["low"] is None or row["high"] is None or row["high"] < -row["margin"]:
+        return Text("✗", style="red")
+    return Text("✓", style="green") if row["low"] >= -row["margin"] else Text("?", style="yellow")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "not finite" if value is None else f"{value:.{digits}f}"
+
+
+def _signed(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:+.4f}"
+
+
+def _verdict(record: NightRecord) -> RenderableType:
+    night = record.night
+    reasons = record.verdict["reasons"] if record.verdict else [night["reason"] or "still running"]
+    body = Text.assemble(_coloured(night["outcome"]), "\n", "\n".join(reasons))
+    return Panel(body, title="Verdict", title_align="left", border_style=_COLOURS.get(night["outcome"], "white"))
+
+
+def _next_steps(record: NightRecord, undo: str) -> RenderableType:
+    night = record.night
+    serving = f"generation {night['generation']}" if night["generation"] else "the base model"
+    lines = [f"serving now    {serving}"]
+    if night["outcome"] == "kept":
+        lines.append(f"undo           {undo}")
+    lines += ["all nights     dreamloop history", f"this again     dreamloop show {night['night']}",
+              "another night  dreamloop cycle --source YOUR_LOGS"]  # fmt: skip
+    return _section("Next", lines)

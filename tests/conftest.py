@@ -1,0 +1,98 @@
+"""Two real models: a tiny one made here, with random weights, for speed; and the bundled one for truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dreamloop.log import Silent
+from dreamloop.model.bundled import ensure_bundled
+from dreamloop.model.encode import ChatEncoder
+from dreamloop.model.load import Policy, load_policy
+from dreamloop.paths import Home, default_home
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+WORDS = (
+    "The quick brown fox jumps over the lazy dog and asks what a model should answer when the user is wrong. "
+    "Yes, that is correct. No, that is not right, please check the total of 12 and 34 euros on Monday again."
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A two-layer Llama with 64 dimensions, a byte-level tokenizer trained on two sentences, and ChatML."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([WORDS] * 3, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|im_end|>"
+    )
+    fast.chat_template = CHATML
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(fast),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=4096,
+            bos_token_id=0,
+            eos_token_id=1,
+            tie_word_embeddings=True,
+        )
+    )
+    folder = tmp_path_factory.mktemp("tiny")
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path) -> Policy:
+    """The tiny model, fresh for every test."""
+    return load_policy(str(tiny_folder))
+
+
+@pytest.fixture
+def tiny_encoder(tiny: Policy) -> ChatEncoder:
+    return ChatEncoder(tiny.tokenizer)
+
+
+@pytest.fixture(scope="session")
+def bundled_models() -> Path:
+    """Where the bundled model lies; fetched and converted on first use and kept between runs."""
+    home = Home(default_home())
+    home.create()
+    ensure_bundled(home.models, Silent())
+    return home.models
+
+
+@pytest.fixture(scope="session")
+def bundled(bundled_models: Path) -> Policy:
+    """SmolLM2-135M-Instruct with its real weights."""
+    return load_policy(str(ensure_bundled(bundled_models, Silent())))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty state home."""
+    place = Home(tmp_path / "home")
+    place.create()
+    return place

@@ -1,0 +1,97 @@
+"""Training on the tiny model: the invariants, and that it learns what it is shown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from peft import LoraConfig
+
+from dreamloop.config import Finetune
+from dreamloop.errors import InvariantBroken
+from dreamloop.finetune.recipe import recipe_of
+from dreamloop.finetune.step import train
+from dreamloop.log import Silent
+from dreamloop.model.encode import ChatEncoder
+from dreamloop.model.load import Policy
+from dreamloop.records import ChatRow, Message, Pair, Provenance, Recipe, StepReport
+
+RECIPE = recipe_of(Finetune(dpo_learning_rate=1e-2, sft_learning_rate=1e-3, chosen_floor=5.0), seed=1)
+REPLAY = [ChatRow((Message("user", f"hello {k}"),), "The lazy dog answers.", "test") for k in range(3)]
+
+
+def pairs(count: int = 8) -> list[Pair]:
+    """Twins by name: 'Monday' is confirmed, 'Friday' refused; and two mined pairs."""
+    found = []
+    for k in range(count):
+        for day, good, bad in (("Monday", "Yes, correct.", "No, wrong."), ("Friday", "No, wrong.", "Yes, correct.")):
+            where = Provenance("dream", "days", 0, "right", "strong")
+            found.append(Pair((Message("user", f"check {k}: {day}"),), good, bad, where, f"twin{k}"))
+    mined = Provenance("log", "c", 0, "ranked siblings", "strong")
+    return [*found, *(Pair((Message("user", f"ask {k}"),), "Yes, please.", "quick", mined) for k in range(2))]
+
+
+def trained(policy: Policy, recipe: Recipe = RECIPE, some: list[Pair] | None = None) -> StepReport:
+    policy.add_adapter("candidate", LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), seed=0)
+    return train(policy, ChatEncoder(policy.tokenizer), some or pairs(), REPLAY, recipe, Silent())
+
+
+def test_dpo_starts_at_ln_2_and_raises_the_preference_for_the_chosen_replies(tiny: Policy) -> None:
+    report = trained(tiny)
+    assert report.dpo_start_loss == pytest.approx(math.log(2), abs=1e-4)
+    assert report.margin_after > report.margin_before
+    assert {step.phase for step in report.steps} == {"sft", "dpo"}
+    assert len([step for step in report.steps if step.phase == "dpo"]) >= RECIPE.min_steps
+    assert 0 < report.packing <= 1
+    assert report.update_norm > 0
+
+
+def test_the_same_seed_trains_the_same_adapter(tiny_folder: object, tiny: Policy) -> None:
+    from dreamloop.model.load import load_policy
+
+    first = trained(tiny)
+    second = trained(load_policy(str(tiny_folder)))
+    assert [step.loss for step in first.steps] == [step.loss for step in second.steps]
+
+
+@pytest.mark.parametrize("budget", [64, 128, 4096])
+def test_the_first_gradients_do_not_depend_on_packing(tiny: Policy, budget: int) -> None:
+    report = trained(tiny, replace(RECIPE, pack_tokens=budget, sft=False))
+    assert report.steps[0].grad_norm == pytest.approx(FIRST_NORM.setdefault("norm", report.steps[0].grad_norm), rel=1e-4)
+
+
+FIRST_NORM: dict[str, float] = {}
+
+
+def test_the_base_and_the_incumbent_are_untouched(tiny: Policy) -> None:
+    tiny.add_adapter("incumbent", LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), seed=3)
+    before = {name: p.detach().clone() for name, p in tiny.peft.named_parameters() if ".candidate." not in name}
+    trained(tiny)
+    for name, parameter in tiny.peft.named_parameters():
+        if ".candidate." not in name:
+            assert torch.equal(parameter, before[name]), name
+
+
+def test_without_mined_pairs_there_is_no_sft_phase(tiny: Policy) -> None:
+    report = trained(tiny, some=[p for p in pairs() if p.twin])
+    assert {step.phase for step in report.steps} == {"dpo"}
+
+
+def test_the_anchor_holds_the_model_near_the_base(tiny_folder: object, tiny: Policy) -> None:
+    from dreamloop.model.load import load_policy
+
+    held = trained(tiny, replace(RECIPE, anchor_weight=30.0)).steps[-1].anchor
+    free = trained(load_policy(str(tiny_folder)), replace(RECIPE, anchor_weight=1e-9)).steps[-1].anchor
+    assert held < free
+
+
+def test_a_diverging_step_ends_loudly(tiny: Policy) -> None:
+    with pytest.raises(InvariantBroken, match=r"lower|not finite"):
+        trained(tiny, replace(RECIPE, dpo_learning_rate=1e4, sft_learning_rate=1e4, chosen_floor=0.5))
+
+
+def test_a_night_without_a_usable_pair_ends_loudly(tiny: Policy) -> None:
+    with pytest.raises(InvariantBroken, match="None of tonight's pairs"):
+        trained(tiny, replace(RECIPE, max_length=3))

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dreamloop.config import Config, Finetune, load_config
+from dreamloop.errors import ConfigError
+from dreamloop.finetune.recipe import recipe_of
+
+
+def test_without_a_file_every_knob_has_its_default() -> None:
+    assert load_config(None) == Config()
+
+
+def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "dreamloop.toml"
+    file.write_text("[finetune]\nlerning_rate = 1\n")
+    with pytest.raises(ConfigError, match=r"finetune\.lerning_rate"):
+        load_config(file)
+
+
+def test_broken_toml_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "dreamloop.toml"
+    file.write_text("model = \n")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_config(file)
+
+
+def test_sources_are_relative_to_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "dreamloop.toml"
+    file.write_text('sources = ["logs"]\n')
+    assert load_config(file).sources == (tmp_path / "logs",)
+
+
+def test_every_knob_is_explained() -> None:
+    for section in (Config, *(type(getattr(Config(), name)) for name in ("night", "finetune", "gate"))):
+        for name, field in section.model_fields.items():
+            assert field.description or name in {"night", "finetune", "gate"}, name
+
+
+@pytest.mark.parametrize("rank", [1, 4, 8, 16, 64])
+def test_the_gain_stays_near_two_whatever_the_rank(rank: int) -> None:
+    assert 1.7 <= recipe_of(Finetune(r=rank), 0).gain <= 2.2
+
+
+def test_an_explicit_alpha_is_taken_as_it_is() -> None:
+    assert recipe_of(Finetune(r=8, lora_alpha=16, use_rslora=False), 0).gain == 2.0

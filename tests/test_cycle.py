@@ -1,0 +1,275 @@
+"""Whole nights on the tiny model: the real pipeline, real files, real SQLite, in seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamloop import cycle
+from dreamloop.config import Config, Finetune, Gate, Night
+from dreamloop.errors import ConfigError, ModelError, NightBusy, StateError
+from dreamloop.gate.verdict import decide as real_decide
+from dreamloop.keep import generations
+from dreamloop.ledger.history import History, NightRecord
+from dreamloop.lock import only_one_night
+from dreamloop.log import Silent
+from dreamloop.paths import SAMPLES, Home
+from dreamloop.records import Measure, Pair, Verdict
+from dreamloop.undo import revert
+
+QUESTIONS = tuple(f"Hello number {k}?" for k in range(8))
+
+
+def now() -> datetime:
+    return datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+
+
+def _replay_line(question: str) -> str:
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "The lazy dog."}]
+    return json.dumps({"messages": turns})
+
+
+@pytest.fixture
+def config(tiny_folder: Path, tmp_path: Path) -> Config:
+    """A small night: the tiny model says nothing sensible, so replay comes from a file."""
+    replay = tmp_path / "replay.jsonl"
+    replay.write_text("".join(f"{_replay_line(question)}\n" for question in QUESTIONS))
+    return Config(
+        model=str(tiny_folder),
+        sources=(SAMPLES,),
+        night=Night(rewrites=2),
+        finetune=Finetune(replay_file=replay),
+        gate=Gate(lesson_twins=7),
+    )
+
+
+def run(home: Home, config: Config) -> NightRecord:
+    number = cycle.run_night(home, config, Silent(), now)
+    return History(home.ledger).night(number)
+
+
+@pytest.fixture
+def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights cannot be judged for sense; these tests are about what follows from a verdict."""
+
+    def decide(measures: Sequence[Measure], expected: Sequence[str]) -> Verdict:
+        real_decide(measures, expected)
+        return Verdict("keep", ("this test keeps every night",))
+
+    monkeypatch.setattr(cycle, "decide", decide)
+
+
+def test_a_night_leaves_a_row_for_everything(home: Home, config: Config) -> None:
+    record = run(home, config)
+    assert record.night["outcome"] in {"kept", "reverted", "inconclusive"}
+    assert [stage["stage"] for stage in record.stages][:5] == ["collect", "load model", "rewrite", "dream", "replay"]
+    assert record.model is not None
+    assert record.model["exactness"] < 1e-4
+    assert sum(read["conversations"] for read in record.reads) >= 40
+    assert record.training is not None
+    assert len(record.training["report"]["trained"]) == 20
+    assert len(record.training["report"]["replayed"]) == 7
+    assert {row["name"] for row in record.measures} >= {"perplexity.prose", "probes.discrimination", "probes.auc"}
+    evidence = sqlite3.connect(home.ledger).execute("SELECT count(*) FROM evidence").fetchone()[0]
+    assert evidence == sum(row["items"] for row in record.measures)
+    assert record.verdict is not None
+
+
+@pytest.mark.usefixtures("lenient")
+def test_a_kept_night_serves_and_the_next_one_continues_it(home: Home, config: Config) -> None:
+    first = run(home, config)
+    assert generations.pointed(home) == first.night["night"] == 1
+    second = run(home, config)
+    assert second.model is not None
+    assert second.model["incumbent"] == 1
+    assert generations.pointed(home) == 2
+    assert generations.parent_of(home, 2) == 1
+    assert generations.read_generation(home, 1).digest != generations.read_generation(home, 2).digest
+
+
+def test_a_second_night_repeats_no_pair_and_no_scenario(home: Home, config: Config) -> None:
+    first, second = run(home, config), run(home, config)
+    assert first.training is not None
+    assert second.training is not None
+    assert not set(first.training["report"]["trained"]) & set(second.training["report"]["trained"])
+    contexts = [{row["context"] for row in record.scenarios} for record in (first, second)]
+    assert not contexts[0] & contexts[1]
+    assert sum(read["conversations"] for read in second.reads) == 0
+
+
+def test_a_reverted_night_leaves_yesterdays_adapter_and_no_candidate(
+    home: Home, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle, "decide", lambda *_: Verdict("revert", ("this test reverts",)))
+    record = run(home, config)
+    assert record.night["outcome"] == "reverted"
+    assert record.night["reason"] == "this test reverts"
+    assert generations.current(home) is None
+    assert not list(home.candidates.iterdir())
+
+
+def test_a_diverging_night_reverts(home: Home, config: Config) -> None:
+    wild = config.finetune.model_copy(update={"dpo_learning_rate": 1e5, "sft_learning_rate": 1e5})
+    record = run(home, config.model_copy(update={"finetune": wild}))
+    assert record.night["outcome"] == "reverted"
+    assert generations.pointed(home) is None
+
+
+def test_labels_swapped_at_the_door_of_training_are_noticed(
+    home: Home, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Callable[..., Any] = cycle.train
+    eager = config.finetune.model_copy(update={"dpo_learning_rate": 3e-3})
+
+    def swapped(policy: Any, encoder: Any, pairs: Sequence[Pair], *rest: Any) -> Any:
+        turned = [Pair(p.context, p.rejected, p.chosen, p.provenance, p.twin) for p in pairs]
+        return real(policy, encoder, turned, *rest)
+
+    monkeypatch.setattr(cycle, "train", swapped)
+    record = run(home, config.model_copy(update={"finetune": eager, "sources": ()}))
+    assert record.night["outcome"] == "reverted"
+    assert "taught.discrimination" in record.night["reason"]
+
+
+def test_nothing_to_learn_trains_nothing(home: Home, config: Config) -> None:
+    idle = config.model_copy(update={"sources": (), "night": Night(kinds=())})
+    record = run(home, idle)
+    assert record.night["outcome"] == "nothing to learn"
+    assert record.training is None
+    assert record.model is None
+
+
+def test_dreams_alone_make_a_night(home: Home, config: Config) -> None:
+    record = run(home, config.model_copy(update={"sources": ()}))
+    assert record.training is not None
+    assert len([row for row in record.scenarios if row["use"] == "training"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"model": "/no/such/model"}, ModelError, "no config.json"),
+        ({"sources": (Path("/no/such/log.jsonl"),)}, ConfigError, "does not exist"),
+        ({"night": Night(kinds=("riddles",))}, ConfigError, "no scenario kind 'riddles'"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_and_a_failed_night(
+    home: Home, config: Config, change: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        cycle.run_night(home, config.model_copy(update=change), Silent(), now)
+    record = History(home.ledger).night(1)
+    assert record.night["outcome"] == "failed"
+    assert words in record.night["reason"]
+
+
+def test_an_adapter_of_another_base_is_refused(home: Home, config: Config, tmp_path: Path, lenient: None) -> None:
+    import shutil
+
+    run(home, config)
+    other = tmp_path / "other"
+    shutil.copytree(config.model, other)
+    (other / "extra.json").write_text("{}")
+    with pytest.raises(ModelError, match="another base model"):
+        cycle.run_night(home, config.model_copy(update={"model": str(other)}), Silent(), now)
+    assert generations.pointed(home) == 1
+
+
+def test_a_damaged_generation_is_refused_and_revert_still_works(home: Home, config: Config, lenient: None) -> None:
+    run(home, config)
+    with (home.generations / "000001" / generations.WEIGHTS).open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x7f")
+    with pytest.raises(StateError, match="is damaged"):
+        cycle.run_night(home, config, Silent(), now)
+    assert revert(home, None, now) == (1, None)
+    assert generations.current(home) is None
+
+
+def test_a_second_night_at_the_same_time_is_refused(home: Home, config: Config) -> None:
+    with only_one_night(home.lock), pytest.raises(NightBusy, match="Another night is running"):
+        cycle.run_night(home, config, Silent(), now)
+    assert not home.ledger.exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_night_changes_nothing_and_the_next_one_says_so(
+    home: Home, config: Config, tmp_path: Path, how: signal.Signals
+) -> None:
+    file = tmp_path / "dreamloop.toml"
+    file.write_text(
+        f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[finetune]\nreplay_file = "{config.finetune.replay_file}"\n'
+    )
+    command = [sys.executable, "-m", "dreamloop", "cycle", "--home", str(home.root), "--config", str(file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as night:
+        assert night.stderr is not None
+        for line in night.stderr:
+            if "training: DPO" in line or "gate:" in line:
+                break
+        night.send_signal(how)
+        night.communicate()
+    assert night.returncode == (-9 if how is signal.SIGKILL else 130)
+    assert generations.current(home) is None
+    record = run(home, config)
+    assert record.night["night"] == 2
+    assert History(home.ledger).night(1).night["outcome"] == "interrupted"
+    assert not list(home.candidates.iterdir())
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_yesterdays_adapter(
+    home: Home, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(generations, "_flush", full)
+    with pytest.raises(StateError, match="No space left on device"):
+        cycle.run_night(home, config, Silent(), now)
+    assert History(home.ledger).night(1).night["outcome"] == "failed"
+    assert not home.current.exists()
+
+
+def test_a_ledger_that_is_no_database_is_refused(home: Home, config: Config) -> None:
+    home.ledger.write_text("this is not a database, it is a shopping list " * 100)
+    with pytest.raises(StateError, match="cannot be used"):
+        cycle.run_night(home, config, Silent(), now)
+
+
+def test_a_training_item_that_is_a_gate_item_is_set_aside(home: Home, config: Config, tmp_path: Path) -> None:
+    from dreamloop.gate.suite import load_suite
+
+    probe = load_suite().probes[0]
+    tree = {
+        "message_tree_id": "leak",
+        "prompt": {
+            "text": probe.context[0].content,
+            "role": "prompter",
+            "replies": [
+                {"text": text, "role": "assistant", "rank": rank, "replies": []}
+                for rank, text in enumerate(("Yes, good.", "No, bad."))
+            ],
+        },
+    }
+    log = tmp_path / "leak.jsonl"
+    log.write_text(json.dumps(tree) + "\n")
+    record = run(home, config.model_copy(update={"sources": (log,)}))
+    assert {"stage": "collect", "reason": "too close to a gate item", "count": 1} in record.skips
+    assert History(home.ledger).pending() == 0
+
+
+def test_timings_and_versions_are_kept(home: Home, config: Config) -> None:
+    started = time.monotonic()
+    record = run(home, config)
+    assert 0 < record.night["seconds"] <= time.monotonic() - started
+    assert {"dreamloop", "torch", "transformers", "peft"} <= set(record.night["versions"])
