@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import pytest
 from dreamloop import cycle
 from dreamloop.config import Config, Finetune, Gate, Night
 from dreamloop.errors import ConfigError, ModelError, NightBusy, StateError
+from dreamloop.finetune.step import train
+from dreamloop.gate.suite import load_suite
 from dreamloop.gate.verdict import decide as real_decide
 from dreamloop.keep import generations
 from dreamloop.ledger.history import History, NightRecord
@@ -27,6 +30,8 @@ from dreamloop.log import Silent
 from dreamloop.paths import SAMPLES, Home
 from dreamloop.records import Measure, Pair, Verdict
 from dreamloop.undo import revert
+
+pytestmark = pytest.mark.night
 
 QUESTIONS = tuple(f"Hello number {k}?" for k in range(8))
 
@@ -129,12 +134,11 @@ def test_a_diverging_night_reverts(home: Home, config: Config) -> None:
 def test_labels_swapped_at_the_door_of_training_are_noticed(
     home: Home, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real: Callable[..., Any] = cycle.train
     eager = config.finetune.model_copy(update={"dpo_learning_rate": 3e-3})
 
     def swapped(policy: Any, encoder: Any, pairs: Sequence[Pair], *rest: Any) -> Any:
         turned = [Pair(p.context, p.rejected, p.chosen, p.provenance, p.twin) for p in pairs]
-        return real(policy, encoder, turned, *rest)
+        return train(policy, encoder, turned, *rest)
 
     monkeypatch.setattr(cycle, "train", swapped)
     record = run(home, config.model_copy(update={"finetune": eager, "sources": ()}))
@@ -175,8 +179,6 @@ def test_a_wrong_setting_is_one_sentence_and_a_failed_night(
 
 
 def test_an_adapter_of_another_base_is_refused(home: Home, config: Config, tmp_path: Path, lenient: None) -> None:
-    import shutil
-
     run(home, config)
     other = tmp_path / "other"
     shutil.copytree(config.model, other)
@@ -209,7 +211,8 @@ def test_a_killed_night_changes_nothing_and_the_next_one_says_so(
 ) -> None:
     file = tmp_path / "dreamloop.toml"
     file.write_text(
-        f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[finetune]\nreplay_file = "{config.finetune.replay_file}"\n'
+        f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n'
+        f'[finetune]\nreplay_file = "{config.finetune.replay_file}"\n'
     )
     command = [sys.executable, "-m", "dreamloop", "cycle", "--home", str(home.root), "--config", str(file)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as night:
@@ -247,8 +250,6 @@ def test_a_ledger_that_is_no_database_is_refused(home: Home, config: Config) -> 
 
 
 def test_a_training_item_that_is_a_gate_item_is_set_aside(home: Home, config: Config, tmp_path: Path) -> None:
-    from dreamloop.gate.suite import load_suite
-
     probe = load_suite().probes[0]
     tree = {
         "message_tree_id": "leak",

@@ -18,7 +18,7 @@ WORDS = {"records", "errors"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "records": set(),
-    **{name: WORDS | HOUSE for name in HOUSE},
+    **dict.fromkeys(HOUSE, WORDS | HOUSE),
     "model": WORDS | HOUSE,
     **{stage: WORDS | HOUSE | {"model"} for stage in STAGES},
     "cycle": WORDS | HOUSE | STAGES | {"model", "__init__"},

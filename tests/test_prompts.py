@@ -38,5 +38,5 @@ def test_an_undeclared_placeholder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_prompt_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="gone.md"):
+    with pytest.raises(ConfigError, match=r"gone\.md"):
         load_prompt(tmp_path, "gone")

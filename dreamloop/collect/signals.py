@@ -14,8 +14,9 @@ from dreamloop.records import Answer, Exchange
 
 _OPENING = re.compile(
     r"^\W*(?:no\b|nope\b|wrong\b|incorrect\b|not (?:quite|what|right|correct)|actually\b|stop\b|wait\b|but\b|hmm+\b"
-    r"|that(?:'s| is|’s) (?:not|wrong|incorrect|n't)|that isn't|this is (?:not|wrong)|you (?:forgot|missed|ignored|did not"
-    r"|didn't|misunderstood|got)|i (?:asked|said|meant|wanted|told)|i did(?:n't| not)|please (?:don't|do not))",
+    r"|that(?:'s| is|’s) (?:not|wrong|incorrect|n't)|that isn't|this is (?:not|wrong)"
+    r"|you (?:forgot|missed|ignored|did not|didn't|misunderstood|got)|i (?:asked|said|meant|wanted|told)"
+    r"|i did(?:n't| not)|please (?:don't|do not))",
     re.IGNORECASE,
 )
 _WISH = re.compile(
@@ -29,11 +30,12 @@ _FACT = re.compile(
     r"\b(?:wrong|incorrect|mistaken?|false|error|not (?:right|true|correct)|should (?:be|have))\b", re.IGNORECASE
 )
 _CONTENT = re.compile(
-    r"^\W*(?:no thanks?|no problem|no worries|no need|no,? (?:that|this|it)(?:'s|’s| is)? (?:all|fine|great|good|perfect|enough"
-    r"|covers?|helps?|works?|answers?|will do)|no(?:pe)?,? (?:i'm|i am|we're) (?:good|fine|all set)|no (?:further|more|other)"
-    r"|no,? nothing|wrong number|(?:but|wait|actually),? (?:thanks?|thank you|great|that(?:'s|’s| is) (?:great|perfect|right)))",
+    r"^\W*(?:no thanks?|no problem|no worries|no need|no (?:further|more|other)|no,? nothing|wrong number"
+    r"|no,? (?:that|this|it)(?:'s|’s| is)? (?:all|fine|great|good|perfect|enough|covers?|helps?|works?|answers?)\b"
+    r"|no(?:pe)?,? (?:i'm|i am|we're) (?:good|fine|all set)"
+    r"|(?:but|wait|actually),? (?:thanks?|thank you|great|that(?:'s|’s| is) (?:great|perfect|right)))",
     re.IGNORECASE,
-)  # fmt: skip
+)
 _QUESTIONING = re.compile(r"^\W*(?:are you (?:sure|certain)|really)\b[^.!]{0,40}\?*\W*$", re.IGNORECASE)
 _LOOKED_AT = 300  # characters; what follows is often pasted text
 

@@ -5,8 +5,8 @@ Formulas are worked by hand in the tests and compared with TRL's on the same tin
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 def sft(token_logprobs: Tensor) -> Tensor:
@@ -28,4 +28,4 @@ def dpo(logit: Tensor, beta: float) -> Tensor:
 
     At the reference the logit is 0 and the loss ln 2.
     """
-    return -F.logsigmoid(beta * logit)
+    return -functional.logsigmoid(beta * logit)

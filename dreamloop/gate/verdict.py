@@ -30,7 +30,7 @@ def decide(measures: Sequence[Measure], expected: Sequence[str]) -> Verdict:
     worse = [measure for measure in measures if measure.high < -measure.margin]
     if worse:
         return Verdict("revert", tuple(f"{_say(m)}: shown to be worse." for m in worse))
-    open_ = [measure for measure in measures if measure.low < -measure.margin]
+    open_ = [measure for measure in measures if not measure.low >= -measure.margin]
     outcome: Outcome = "inconclusive"
     if open_:
         return Verdict(outcome, tuple(f"{_say(m)}: may be worse, so yesterday's model stays." for m in open_))
@@ -40,7 +40,7 @@ def decide(measures: Sequence[Measure], expected: Sequence[str]) -> Verdict:
 
 def _fault(measure: Measure) -> str:
     numbers = (measure.incumbent, measure.candidate, measure.change)
-    if not all(math.isfinite(number) for number in numbers):
+    if not all(math.isfinite(number) for number in numbers) or math.isnan(measure.low + measure.high):
         return f"{measure.name}: a score is not finite; the candidate is broken."
     if not measure.census and measure.clusters < MIN_CLUSTERS:
         return f"{measure.name}: only {measure.clusters} independent items, at least {MIN_CLUSTERS} are needed."

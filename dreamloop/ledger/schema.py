@@ -52,7 +52,8 @@ CREATE TABLE rewrites (
 );
 CREATE TABLE scenarios (
     digest TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, twin TEXT NOT NULL, kind TEXT NOT NULL,
-    side TEXT NOT NULL, use TEXT NOT NULL CHECK (use IN ('training', 'lesson')), context TEXT NOT NULL, accept TEXT NOT NULL, push_back TEXT NOT NULL, truth TEXT NOT NULL
+    side TEXT NOT NULL, use TEXT NOT NULL CHECK (use IN ('training', 'lesson')),
+    context TEXT NOT NULL, accept TEXT NOT NULL, push_back TEXT NOT NULL, truth TEXT NOT NULL
 );
 CREATE TABLE signatures (twin TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, minhash BLOB NOT NULL);
 CREATE TABLE replays (

@@ -124,7 +124,8 @@ class Ledger:
     def pending_pairs(self) -> list[Pair]:
         """Mined pairs that no night has trained on, oldest first."""
         rows = self._rows(
-            f"SELECT {_PAIR_COLUMNS} FROM pairs WHERE digest NOT IN (SELECT digest FROM trained) "
+            "SELECT context, chosen, rejected, source, conversation, turn, signal, strength FROM pairs "
+            "WHERE digest NOT IN (SELECT digest FROM trained) "
             "AND digest NOT IN (SELECT digest FROM set_aside) ORDER BY rowid"
         )
         return [Pair(_context(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
@@ -261,7 +262,6 @@ class Ledger:
 
 # The same conversation or gate item may come again; a night's own rows never do.
 _SEEN_AGAIN = {"pairs", "corrections", "gate_items", "replays"}
-_PAIR_COLUMNS = "context, chosen, rejected, source, conversation, turn, signal, strength"
 
 
 def _json(context: Context) -> str:

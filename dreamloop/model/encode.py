@@ -156,13 +156,12 @@ class ChatEncoder:
         tokens: list[int] = []
         for index, piece in enumerate(text.split(_OPEN)):
             number, closed, rest = piece.partition(_CLOSE)
-            if index and closed and number.isdigit() and int(number) < len(self._specials):
+            hidden = bool(index and closed and number.isdigit() and int(number) < len(self._specials))
+            if hidden:
                 tokens += self._plain(self._specials[int(number)], split_special=True)
-                piece = rest
-            elif index:
-                piece = _OPEN + piece
-            if piece:
-                tokens += self._plain(piece, split_special=False)
+            text_here = rest if hidden else _OPEN * bool(index) + piece
+            if text_here:
+                tokens += self._plain(text_here, split_special=False)
         return tuple(tokens)
 
     def _plain(self, text: str, split_special: bool) -> list[int]:

@@ -87,8 +87,7 @@ def _dreamed(record: NightRecord) -> RenderableType:
     kinds = sorted({row["kind"] for row in scenarios})
     lines = [f"{len(scenarios) // 2} twins to learn from ({', '.join(kinds) or 'no kind'}), "
              f"{lessons // 2} more for the gate's eyes only"]  # fmt: skip
-    for row in scenarios[:2]:
-        lines.append(f"{row['side']:>5}: {_last_turn(row['context'])}")
+    lines += [f"{row['side']:>5}: {_last_turn(row['context'])}" for row in scenarios[:2]]
     lines += [f"left out: {row['count']} × {row['reason']}" for row in record.skips if row["stage"] == "dream"]
     return _section("Dreamed", lines)
 

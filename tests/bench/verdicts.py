@@ -24,6 +24,7 @@ from unittest.mock import patch
 
 from dreamloop import cycle
 from dreamloop.config import Config, Finetune
+from dreamloop.finetune.step import train
 from dreamloop.ledger.history import History
 from dreamloop.log import setup
 from dreamloop.paths import SAMPLES, Home
@@ -51,9 +52,7 @@ def same(pair: Pair) -> Pair:
 def nights() -> dict[str, tuple[Config, Mutation]]:
     """Every night of the benchmark by name."""
     knobs = Finetune()
-    wild = Finetune(
-        sft_learning_rate=knobs.sft_learning_rate * 1000, dpo_learning_rate=knobs.dpo_learning_rate * 1000
-    )
+    wild = Finetune(sft_learning_rate=knobs.sft_learning_rate * 1000, dpo_learning_rate=knobs.dpo_learning_rate * 1000)
     honest: dict[str, tuple[Config, Mutation]] = {
         f"honest {seed}": (Config(sources=(SAMPLES,), seed=seed), same) for seed in range(1, 6)
     }
@@ -67,13 +66,12 @@ def nights() -> dict[str, tuple[Config, Mutation]]:
 
 def run(name: str, home: Home, config: Config, mutation: Mutation) -> dict[str, Any]:
     """One night in a home of its own; the verdict and what it was based on."""
-    real_train = cycle.train
 
-    def train(policy: Any, encoder: Any, pairs: Sequence[Pair], *rest: Any) -> Any:
-        return real_train(policy, encoder, [mutation(pair) for pair in pairs], *rest)
+    def sabotaged(policy: Any, encoder: Any, pairs: Sequence[Pair], *rest: Any) -> Any:
+        return train(policy, encoder, [mutation(pair) for pair in pairs], *rest)
 
     started = time.monotonic()
-    with patch.object(cycle, "train", train):
+    with patch.object(cycle, "train", sabotaged):
         night = cycle.run_night(home, config, setup(), lambda: datetime.now(UTC))
     record = History(home.ledger).night(night)
     return {

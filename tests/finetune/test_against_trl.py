@@ -10,7 +10,10 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from dreamloop.finetune import losses
 from dreamloop.finetune.mix import CHOSEN, REJECTED
@@ -22,7 +25,7 @@ from dreamloop.records import Message
 ASK = [{"role": "user", "content": "What is the total of 12 and 34?"}]
 CONTEXT = (Message("user", ASK[0]["content"]),)
 CHOSEN_TEXT, REJECTED_TEXT = "It is 46, that is correct.", "No, please check the lazy dog again."
-COMMON = {"report_to": "none", "use_cpu": True, "bf16": False, "per_device_train_batch_size": 1,
+COMMON: dict[str, Any] = {"report_to": "none", "use_cpu": True, "bf16": False, "per_device_train_batch_size": 1,
           "gradient_checkpointing": False, "disable_tqdm": True, "save_strategy": "no"}  # fmt: skip
 
 

@@ -50,9 +50,7 @@ def test_pairs_share_their_context(tiny_encoder: ChatEncoder) -> None:
 @pytest.mark.parametrize(
     ("reply", "limit", "reason"), [("", 200, "empty or too short reply"), ("word " * 300, 200, "longer than")]
 )
-def test_an_unusable_row_has_a_countable_reason(
-    tiny_encoder: ChatEncoder, reply: str, limit: int, reason: str
-) -> None:
+def test_an_unusable_row_has_a_countable_reason(tiny_encoder: ChatEncoder, reply: str, limit: int, reason: str) -> None:
     with pytest.raises(UnusableRow, match=reason):
         tiny_encoder.completion(ASK, reply, limit)
 

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from dreamloop.collect.signals import correction_kind, ranked_pairs
+from dreamloop.records import Answer, Exchange, Message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No, I asked for one sentence.",
+        "You forgot the second half, please write it again.",
+        "That is not an essay, that is a poem.",
+        "But I did not mention a date.",
+        "Not quite, I wanted the idiom.",
+        "I said without sugar.",
+    ],
+)
+def test_a_wish_that_was_missed_is_a_correction(text: str) -> None:
+    assert correction_kind(text) == "wish"
+
+
+@pytest.mark.parametrize(
+    "text", ["No, that is not right, it should be Ankara.", "Wrong. 12 is the answer.", "No, you are wrong."]
+)
+def test_a_disputed_fact_is_told_apart_because_the_user_may_be_wrong(text: str) -> None:
+    assert correction_kind(text) == "fact"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No, that covers everything. Thanks!",
+        "No problem, I will look it up.",
+        "No thanks needed, this is lovely.",
+        "Actually, that's perfect for my recipe.",
+        "Are you sure?",
+        "Great, thank you!",
+        "And what about Tuesday?",
+        "Wait, thank you, that helps a lot.",
+        "",
+        "no",
+    ],
+)
+def test_thanks_questions_and_doubt_are_no_correction(text: str) -> None:
+    assert correction_kind(text) is None
+
+
+def test_what_a_user_pasted_below_is_not_looked_at() -> None:
+    assert correction_kind("Thanks. " + "log line " * 60 + "No, I asked for something wrong.") is None
+
+
+def test_every_two_differently_ranked_siblings_are_a_pair_widest_gap_first() -> None:
+    answers = (Answer("b", 1), Answer("a", 0), Answer("c", 2), Answer("unranked"), Answer("also c", 2))
+    exchange = Exchange("x", 0, (Message("user", "q"),), answers)
+    couples = [(better.text, worse.text) for better, worse in ranked_pairs(exchange)]
+    assert couples == [("a", "c"), ("a", "also c"), ("a", "b"), ("b", "c"), ("b", "also c")]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from dreamloop.dream.novelty import Novelty, overlaps, signature
+from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
+from dreamloop.dream.seeds import SEEDERS
+from dreamloop.errors import ConfigError
+from dreamloop.gate.suite import load_suite
+from dreamloop.paths import prompts_folder
+from dreamloop.records import flatten
+
+BOOKS = load_books(prompts_folder(), tuple(SEEDERS))
+
+
+def test_thirty_nights_repeat_nothing_and_hold_every_kind_and_both_sides() -> None:
+    novelty, held_out = Novelty(), Novelty()
+    texts: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    for night in range(30):
+        for twins in dream(10, BOOKS, night, novelty, held_out).twins:
+            texts.update(flatten(s.context) for s in (twins.right, twins.wrong))
+            kinds[twins.right.kind] += 1
+            assert (twins.right.side, twins.wrong.side) == ("right", "wrong")
+    assert max(texts.values()) == 1
+    assert set(kinds) == set(SEEDERS)
+    assert kinds.total() >= 290
+
+
+def test_the_same_seed_and_past_give_the_same_dreams() -> None:
+    first = dream(8, BOOKS, 5, Novelty(), Novelty())
+    assert dream(8, BOOKS, 5, Novelty(), Novelty()) == first
+    past = Novelty(fingerprint(twins) for twins in first.twins)
+    again = dream(8, BOOKS, 5, past, Novelty())
+    assert not {t.right.twin for t in first.twins} & {t.right.twin for t in again.twins}
+    assert sum(skip.count for skip in again.skips) >= 1
+
+
+def test_the_two_pairs_of_twins_offer_the_same_replies_with_the_sides_exchanged() -> None:
+    for twins in dream(7, BOOKS, 1, Novelty(), Novelty()).twins:
+        right, wrong = pairs_of(twins)
+        assert (right.chosen, right.rejected) == (wrong.rejected, wrong.chosen)
+        assert right.twin == wrong.twin
+        assert right.chosen == twins.right.accept
+
+
+def test_no_dream_comes_near_a_gate_item() -> None:
+    suite = load_suite()
+    novelty = Novelty()
+    texts = [
+        flatten(s.context)
+        for night in range(20)
+        for twins in dream(14, BOOKS, night, novelty, Novelty()).twins
+        for s in (twins.right, twins.wrong)
+    ]
+    assert len(texts) > 400
+    assert not any(overlaps(texts, suite.texts()))
+
+
+def test_what_resembles_a_held_out_item_is_discarded_and_counted() -> None:
+    (twins,) = dream(1, BOOKS, 3, Novelty(), Novelty()).twins
+    held_out = Novelty([signature(flatten(twins.right.context))], threshold=0.6)
+    again = dream(1, BOOKS, 3, Novelty(), held_out)
+    assert any("gate item" in skip.reason for skip in again.skips)
+
+
+def test_an_unknown_kind_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="riddles"):
+        load_books(prompts_folder(), ("sums", "riddles"))

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+
+import pytest
+
+from dreamloop.config import Finetune
+from dreamloop.errors import InvariantBroken, StateError
+from dreamloop.finetune.recipe import recipe_of
+from dreamloop.ledger.history import History
+from dreamloop.ledger.store import Ledger
+from dreamloop.paths import Home
+from dreamloop.records import (
+    Collected,
+    Correction,
+    Cursor,
+    Measure,
+    Message,
+    Pair,
+    Provenance,
+    Skip,
+    SourceRead,
+    StepReport,
+    Verdict,
+    Written,
+    digest_of,
+    flatten,
+)
+
+WHERE = Provenance("oasst:log.jsonl", "c", 1, "ranked siblings", "strong")
+WILD = 'it\'s "quoted"; DROP TABLE nights; \x00 \N{SNOWMAN} {claim} <|im_end|>'
+PAIR = Pair((Message("system", "s"), Message("user", WILD)), "good", "bad", WHERE)
+CORRECTION = Correction((Message("user", "q"),), "first", "No, I asked.", WHERE)
+REPORT = StepReport((), (PAIR.digest,), (), (), 1, 1.0, 0.69, 0, 0, 0, 0, 0.1, 1.0, 1)
+
+
+@pytest.fixture
+def ledger(home: Home) -> Iterator[Ledger]:
+    opened = Ledger(home.ledger)
+    yield opened
+    opened.close()
+
+
+def begun(ledger: Ledger) -> int:
+    return ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {"dreamloop": "0"}, "tiny")
+
+
+def collected(offset: int = 10) -> Collected:
+    read = SourceRead("/log.jsonl", "oasst", 0, 1, 2, Cursor("/log.jsonl", offset, "tail"))
+    return Collected((PAIR,), (CORRECTION,), (read,), (Skip("collect", "not JSON", 3),))
+
+
+def test_a_pair_comes_back_as_it_was_given(ledger: Ledger) -> None:
+    ledger.record_collected(begun(ledger), collected())
+    assert ledger.pending_pairs() == [PAIR]
+    assert ledger.pending_corrections(5) == [CORRECTION]
+
+
+def test_cursors_are_those_of_the_latest_night(ledger: Ledger) -> None:
+    for offset in (10, 20, 15):
+        ledger.record_collected(begun(ledger), collected(offset))
+    assert ledger.cursors() == {"/log.jsonl": Cursor("/log.jsonl", 15, "tail")}
+
+
+def test_what_was_trained_or_set_aside_is_no_longer_pending(ledger: Ledger) -> None:
+    night = begun(ledger)
+    ledger.record_collected(night, collected())
+    ledger.record_training(night, recipe_of(Finetune(), 0), REPORT, [PAIR], [])
+    assert ledger.pending_pairs() == []
+
+
+def test_a_rewrite_is_tried_once_whatever_came_of_it(ledger: Ledger) -> None:
+    night = begun(ledger)
+    ledger.record_collected(night, collected())
+    ledger.record_written(night, [Written(CORRECTION.digest, "not finished", None)])
+    assert ledger.pending_corrections(5) == []
+
+
+def test_the_ledger_refuses_a_training_item_that_is_a_gate_item(ledger: Ledger) -> None:
+    night = begun(ledger)
+    ledger.record_gate_items("suite", [flatten(PAIR.context), "another"])
+    with pytest.raises(InvariantBroken, match="gate item"):
+        ledger.record_training(night, recipe_of(Finetune(), 0), REPORT, [PAIR], [])
+    assert digest_of(flatten(PAIR.context))
+    assert ledger.db["trainings"].count == 0
+
+
+@pytest.mark.parametrize("statement", ["UPDATE nights SET seed = 8", "DELETE FROM nights", "DELETE FROM pairs"])
+def test_history_cannot_be_rewritten(ledger: Ledger, statement: str) -> None:
+    ledger.record_collected(begun(ledger), collected())
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        ledger.db.execute(statement)
+
+
+def test_a_night_ends_once(ledger: Ledger) -> None:
+    night = begun(ledger)
+    ledger.end(night, "2026-01-01T01:00:00+00:00", "reverted", "why", None)
+    with pytest.raises(StateError):
+        ledger.end(night, "2026-01-01T02:00:00+00:00", "kept", "never", 1)
+    assert ledger.unfinished() == []
+
+
+def test_numbers_that_are_not_finite_are_kept_as_null_and_not_lost(ledger: Ledger, home: Home) -> None:
+    night = begun(ledger)
+    nan = float("nan")
+    ledger.record_gate(night, "suite", [Measure("m", "u", nan, float("inf"), nan, nan, nan, 0.1, 1, 1)])
+    (row,) = History(home.ledger).night(night).measures
+    assert (row["incumbent"], row["candidate"], row["margin"]) == (None, None, 0.1)
+
+
+def test_a_transaction_that_fails_leaves_nothing_of_itself(ledger: Ledger) -> None:
+    night = begun(ledger)
+    ledger.record_verdict(night, Verdict("keep", ("fine",)))
+    with pytest.raises(StateError):
+        ledger.record_verdict(night, Verdict("revert", ("again",)))
+    assert ledger.db["verdicts"].count == 1
+
+
+def test_the_file_is_private_in_wal_mode_and_opens_again_with_its_migrations_done(home: Home) -> None:
+    Ledger(home.ledger).close()
+    again = Ledger(home.ledger)
+    assert again.db.journal_mode == "wal"
+    assert stat.S_IMODE(home.ledger.stat().st_mode) == 0o600
+    again.close()
+
+
+def test_reading_never_creates_or_changes_the_file(home: Home) -> None:
+    with pytest.raises(StateError, match="no ledger"):
+        History(home.ledger)
+    assert not home.ledger.exists()

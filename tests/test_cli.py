@@ -1,0 +1,91 @@
+"""The command line as people meet it: real processes, exit codes and sentences."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dreamloop.ledger.store import Ledger
+from dreamloop.paths import Home
+
+
+def dreamloop(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dreamloop", *arguments], capture_output=True, text=True, check=False, cwd=cwd
+    )
+
+
+@pytest.fixture
+def with_nights(home: Home) -> Home:
+    ledger = Ledger(home.ledger)
+    for night, outcome in ((1, "kept"), (2, "reverted")):
+        ledger.begin(f"2026-01-0{night}T03:30:00+00:00", 0, "{}", {}, "tiny")
+        ledger.end(night, f"2026-01-0{night}T03:40:00+00:00", outcome, f"because {outcome}", None)
+    ledger.close()
+    return home
+
+
+def test_status_says_what_serves_and_how_the_last_night_went(with_nights: Home) -> None:
+    done = dreamloop("status", "--home", str(with_nights.root))
+    assert done.returncode == 0
+    assert "the base model" in done.stdout
+    assert "night 2: reverted. because reverted" in done.stdout
+
+
+def test_history_shows_the_newest_night_first(with_nights: Home) -> None:
+    done = dreamloop("history", "--home", str(with_nights.root))
+    assert done.stdout.index("because reverted") < done.stdout.index("because kept")
+
+
+@pytest.mark.parametrize("command", [["status"], ["history"], ["show", "1"], ["revert", "--to", "0"]])
+def test_json_is_one_document(with_nights: Home, command: list[str]) -> None:
+    done = dreamloop(*command, "--json", "--home", str(with_nights.root))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["status"], 5, "There is no ledger"),
+        (["show", "99"], 5, "There is no ledger"),
+        (["revert"], 5, "nothing to go back to"),
+        (["revert", "--to", "7"], 5, "Generation 7"),
+        (["cycle", "--config", "/no/such/file.toml"], 2, "cannot be read"),
+        (["cycle", "--source", "/no/such/log"], 2, "does not exist"),
+        (["dance"], 2, "No such command"),
+        (["cycle", "--speed", "9"], 2, "No such option"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_an_exit_code(home: Home, arguments: list[str], code: int, words: str) -> None:
+    flags = ["--home", str(home.root)] if arguments[0] != "dance" else []
+    done = dreamloop(*arguments, *flags)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_night_that_does_not_exist_is_named(with_nights: Home) -> None:
+    done = dreamloop("show", "9", "--home", str(with_nights.root))
+    assert done.returncode == 2
+    assert "nights 1 to 2" in done.stderr
+
+
+def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = dreamloop("cycle", "--home", str(tmp_path / "file" / "home"))
+    assert done.returncode == 5
+    assert "cannot be prepared" in done.stderr
+
+
+def test_off_a_terminal_every_log_line_is_json(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "dreamloop.toml").write_text("[night]\nkinds = []\n")
+    done = dreamloop("cycle", "--home", str(home.root), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "nothing to learn" in done.stdout
+    for line in done.stderr.splitlines():
+        assert json.loads(line)["event"]
