@@ -75,6 +75,7 @@ class Gate(_Section):
     margin: Positive = Field(0.03, description="Nats per token of the push-back or accept margin on probes.")
     discrimination: Positive = Field(0.01, description="Nats per token of the twins' difference in margin.")
     lesson: Positive = Field(0.01, description="The same on fresh scenarios like tonight's, never trained on.")
+    items: Path | None = Field(None, description="Folder with item files of your own. Unset: the shipped ones.")
     lesson_twins: Count = Field(36, description="How many such scenarios are dreamed for the gate each night.")
     auc: Positive = Field(0.03, description="Area under the curve between wrong and right directions.")
 
@@ -113,5 +114,19 @@ def load_config(path: Path | None) -> Config:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"In {path}, '{key}': {first['msg']}. Correct or remove the line.") from error
-    sources = tuple(path.parent / source.expanduser() for source in config.sources)
-    return config.model_copy(update={"sources": sources})
+    return _beside(path.parent, config)
+
+
+def _beside(folder: Path, config: Config) -> Config:
+    """The configuration with its relative paths taken from ``folder``."""
+
+    def at(path: Path | None) -> Path | None:
+        return None if path is None else folder / path.expanduser()
+
+    return config.model_copy(
+        update={
+            "sources": tuple(folder / source.expanduser() for source in config.sources),
+            "finetune": config.finetune.model_copy(update={"replay_file": at(config.finetune.replay_file)}),
+            "gate": config.gate.model_copy(update={"items": at(config.gate.items)}),
+        }
+    )

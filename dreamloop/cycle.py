@@ -16,7 +16,8 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from dreamloop import __version__, paths
-from dreamloop.collect.pairs import collect, in_turn, write_chosen
+from dreamloop.collect.pairs import collect, in_turn
+from dreamloop.collect.rewrite import write_chosen
 from dreamloop.collect.sources import find_files
 from dreamloop.config import Config
 from dreamloop.dream.novelty import Novelty, overlaps, signature
@@ -27,7 +28,7 @@ from dreamloop.finetune.recipe import recipe_of, replay_count
 from dreamloop.finetune.replay import base_answers, from_file
 from dreamloop.finetune.step import train
 from dreamloop.gate.measures import Items, Margins, compare, expected, score
-from dreamloop.gate.suite import Probe, Suite, load_suite
+from dreamloop.gate.suite import ITEMS, Probe, Suite, load_suite
 from dreamloop.gate.verdict import decide
 from dreamloop.keep import generations
 from dreamloop.ledger.store import Ledger
@@ -113,7 +114,7 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     if not (night.ledger.pending_pairs() or corrections or plan.kinds):
         return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
 
-    suite = load_suite()
+    suite = load_suite(night.config.gate.items or ITEMS)
     night.ledger.record_gate_items(suite.digest, suite.texts())
     with night.stage("load model"):
         model = wake(night.config, night.home.models, night.incumbent, night.seed, night.progress)
@@ -125,7 +126,8 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
         night.ledger.record_written(
             night.number,
             write_chosen(corrections, model.sampler, model.policy, model.encoder,
-                         load_prompt(paths.prompts_folder(), "rewrite"), night.config.finetune.max_length,
+                         load_prompt(paths.prompts_folder(), "rewrite"),
+                load_prompt(paths.prompts_folder(), "told"), night.config.finetune.max_length,
                          night.seed, night.progress),
         )  # fmt: skip
         mined = _mined_pairs(night, model, suite)

@@ -95,3 +95,20 @@ def home(tmp_path: Path) -> Home:
     place = Home(tmp_path / "home")
     place.create()
     return place
+
+
+@pytest.fixture(scope="session")
+def small_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Gate items in the shipped format, few enough for a tiny model's night to take a second or two."""
+    folder = tmp_path_factory.mktemp("items")
+    templates = ", ".join(f'"Case {k}: the tower is {{claim}} metres high, says the guide."' for k in range(5))
+    (folder / "probes.toml").write_text(
+        f'[[kind]]\nname = "towers"\ntemplates = [{templates}]\nreplies = [["So it is.", "It is not so."]]\n'
+        'values = [{ right = "40", wrong = "44" }]\n'
+    )
+    for domain in ("prose", "code"):
+        blocks = (f'[[document]]\nname = "{k}"\ntext = "Text {k} of {domain}, short and plain."\n' for k in range(5))
+        (folder / f"{domain}.toml").write_text("".join(blocks))
+    talks = (f'[[document]]\nname = "{k}"\nturns = ["Talk {k}?", "An answer to it."]\n' for k in range(5))
+    (folder / "chat.toml").write_text("".join(talks))
+    return folder

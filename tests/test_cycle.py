@@ -45,8 +45,18 @@ def _replay_line(question: str) -> str:
     return json.dumps({"messages": turns})
 
 
+def _toml(config: Config, folder: Path) -> Path:
+    """The same small night for a process of its own."""
+    file = folder / "dreamloop.toml"
+    file.write_text(
+        f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[night]\nrewrites = 2\n'
+        f'[finetune]\nreplay_file = "{config.finetune.replay_file}"\n[gate]\nitems = "{config.gate.items}"\nlesson_twins = 7\n'
+    )
+    return file
+
+
 @pytest.fixture
-def config(tiny_folder: Path, tmp_path: Path) -> Config:
+def config(tiny_folder: Path, small_items: Path, tmp_path: Path) -> Config:
     """A small night: the tiny model says nothing sensible, so replay comes from a file."""
     replay = tmp_path / "replay.jsonl"
     replay.write_text("".join(f"{_replay_line(question)}\n" for question in QUESTIONS))
@@ -55,7 +65,7 @@ def config(tiny_folder: Path, tmp_path: Path) -> Config:
         sources=(SAMPLES,),
         night=Night(rewrites=2),
         finetune=Finetune(replay_file=replay),
-        gate=Gate(lesson_twins=7),
+        gate=Gate(items=small_items, lesson_twins=7),
     )
 
 
@@ -209,11 +219,7 @@ def test_a_second_night_at_the_same_time_is_refused(home: Home, config: Config) 
 def test_a_killed_night_changes_nothing_and_the_next_one_says_so(
     home: Home, config: Config, tmp_path: Path, how: signal.Signals
 ) -> None:
-    file = tmp_path / "dreamloop.toml"
-    file.write_text(
-        f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n'
-        f'[finetune]\nreplay_file = "{config.finetune.replay_file}"\n'
-    )
+    file = _toml(config, tmp_path)
     command = [sys.executable, "-m", "dreamloop", "cycle", "--home", str(home.root), "--config", str(file)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as night:
         assert night.stderr is not None
@@ -230,17 +236,33 @@ def test_a_killed_night_changes_nothing_and_the_next_one_says_so(
     assert not list(home.candidates.iterdir())
 
 
+@pytest.mark.parametrize("bytes_left", [4_096, 900_000])
 def test_a_full_disk_is_one_sentence_and_leaves_yesterdays_adapter(
-    home: Home, config: Config, monkeypatch: pytest.MonkeyPatch
+    home: Home, config: Config, tmp_path: Path, bytes_left: int
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    # The kernel refuses to let any file grow further: the nearest thing to a full disk without being root.
+    program = (
+        f"import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, ({bytes_left}, {bytes_left}))\n"
+        "from dreamloop.cli import main\n"
+        f"sys.argv = {['dreamloop', 'cycle', '--home', str(home.root), '--config', str(_toml(config, tmp_path))]!r}\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    sentences = [line for line in done.stderr.splitlines() if line.startswith("dreamloop:")]
+    assert done.returncode == StateError.exit_code, done.stderr
+    assert len(sentences) == 1
+    assert "disk" in sentences[0]
+    assert "Traceback" not in done.stderr
+    assert generations.current(home) is None
+    assert run(home, config).night["outcome"] in {"kept", "reverted", "inconclusive"}
 
-    monkeypatch.setattr(generations, "_flush", full)
-    with pytest.raises(StateError, match="No space left on device"):
+
+def test_a_candidate_that_cannot_be_written_is_a_failed_night(home: Home, config: Config) -> None:
+    home.candidates.rmdir()
+    home.candidates.write_text("in the way")
+    with pytest.raises(StateError, match="candidates"):
         cycle.run_night(home, config, Silent(), now)
-    assert History(home.ledger).night(1).night["outcome"] == "failed"
-    assert not home.current.exists()
+    assert generations.current(home) is None
 
 
 def test_a_ledger_that_is_no_database_is_refused(home: Home, config: Config) -> None:
@@ -250,7 +272,8 @@ def test_a_ledger_that_is_no_database_is_refused(home: Home, config: Config) -> 
 
 
 def test_a_training_item_that_is_a_gate_item_is_set_aside(home: Home, config: Config, tmp_path: Path) -> None:
-    probe = load_suite().probes[0]
+    assert config.gate.items
+    probe = load_suite(config.gate.items).probes[0]
     tree = {
         "message_tree_id": "leak",
         "prompt": {

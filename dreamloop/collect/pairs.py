@@ -1,45 +1,27 @@
-"""Logs to preference pairs: read, scrub, look for signals, and write the chosen side where it is missing."""
+"""Logs to preference pairs: read, scrub, and look for signals."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
 from pathlib import Path
 
 from dreamloop.collect.formats import recognise
 from dreamloop.collect.scrub import MARK, Scrubber, scrubber
 from dreamloop.collect.signals import correction_kind, ranked_pairs
 from dreamloop.collect.sources import LogFile
-from dreamloop.errors import UnusableRow
 from dreamloop.log import Progress
-from dreamloop.model.encode import ChatEncoder, Row
-from dreamloop.model.load import Policy
-from dreamloop.model.sampler import Request, Sampler
-from dreamloop.model.score import completion_logprobs
-from dreamloop.prompts import Prompt
 from dreamloop.records import (
     Collected,
-    Context,
     Correction,
     Cursor,
     Exchange,
-    Message,
     Pair,
     Provenance,
-    Reply,
     Skip,
     SourceRead,
-    Written,
 )
 
-_CAPITULATION = re.compile(
-    r"\b(?:sorry|apolog\w+|you(?:'re|’re| are) (?:right|correct)|my mistake|thank you for (?:pointing|the correction)"
-    r"|as you (?:said|asked|requested)|i (?:misunderstood|see now))",
-    re.IGNORECASE,
-)
-_NEARLY_THE_SAME = 0.9
 _STRENGTHS = ("strong", "medium", "weak")
 
 
@@ -129,65 +111,3 @@ def in_turn(pairs: Sequence[Pair]) -> list[Pair]:
         order.append((rounds[exchange], _STRENGTHS.index(pair.provenance.strength), pair))
         rounds[exchange] += 1
     return [pair for _, _, pair in sorted(order, key=lambda entry: entry[:2])]
-
-
-def write_chosen(
-    corrections: Sequence[Correction], sampler: Sampler, policy: Policy, encoder: ChatEncoder,
-    hint: Prompt, max_length: int, seed: int, progress: Progress,
-) -> list[Written]:  # fmt: skip
-    """Let the engine answer again with the user's correction as a hint it will not have when it serves.
-
-    An answer becomes the chosen side only if it is finished, new, free of apology and of the hint, and if
-    the model itself, told the correction, finds it likelier than what it said first.
-    """
-    hinted = [(*c.context, Message("assistant", c.rejected), _as_hint(hint, c)) for c in corrections]
-    usable = [i for i, context in enumerate(hinted) if len(encoder.chat(context)) <= max_length - 128]
-    replies = sampler.sample([Request(hinted[i]) for i in usable], seed, progress, "rewriting corrected replies")
-    outcome = dict.fromkeys(range(len(corrections)), "too long to rewrite")
-    passed: dict[int, Reply] = {}
-    for i, reply in zip(usable, replies, strict=True):
-        outcome[i] = _fault(corrections[i], reply)
-        if not outcome[i]:
-            passed[i] = reply
-    preferred = _preferred([(hinted[i], passed[i].text, corrections[i].rejected) for i in passed], policy, encoder)
-    for i, better in zip(passed, preferred, strict=True):
-        outcome[i] = "" if better else "not likelier than the first reply, even with the correction"
-    return [
-        Written(c.digest, outcome[i] or "written", None if outcome[i] else _pair(c, passed[i].text))
-        for i, c in enumerate(corrections)
-    ]
-
-
-def _as_hint(hint: Prompt, correction: Correction) -> Message:
-    return Message("user", hint.render(correction=correction.correction.strip()))
-
-
-def _pair(correction: Correction, chosen: str) -> Pair:
-    return Pair(correction.context, chosen, correction.rejected, correction.provenance)
-
-
-def _fault(correction: Correction, reply: Reply) -> str:
-    """Why a written reply is refused; empty where it is not."""
-    if reply.finish_reason != "stop":
-        return "not finished"
-    if len(reply.text.split()) < 3:
-        return "too short"
-    if _CAPITULATION.search(reply.text):
-        return "apologises or gives in instead of answering"
-    if SequenceMatcher(None, reply.text, correction.rejected).ratio() > _NEARLY_THE_SAME:
-        return "nearly the first reply again"
-    if SequenceMatcher(None, reply.text, correction.correction).ratio() > _NEARLY_THE_SAME:
-        return "repeats the correction"
-    return ""
-
-
-def _preferred(triples: Sequence[tuple[Context, str, str]], policy: Policy, encoder: ChatEncoder) -> list[bool]:
-    """Whether, after the hint, the new reply has the higher log-prob per token."""
-    rows: list[Row | None] = []
-    for context, new, old in triples:
-        try:
-            rows.append(encoder.branches(context, (new, old), 4096))
-        except UnusableRow:
-            rows.append(None)
-    scored = iter(completion_logprobs(policy, [row for row in rows if row is not None]))
-    return [row is not None and (s := next(scored))[0].mean().item() > s[1].mean().item() for row in rows]

@@ -32,7 +32,7 @@ from dreamloop.finetune.recipe import batch_size, rate_factor
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder, Row
 from dreamloop.model.load import Policy, peak_memory_mb
-from dreamloop.model.score import completion_logprobs, packs_for, token_kl_to_base, token_logprobs
+from dreamloop.model.score import completion_logprobs, packs_for, token_kl_to_base, token_logprobs, whole_rows
 from dreamloop.records import ChatRow, Pair, Recipe, Step, StepReport
 
 LN2 = math.log(2)
@@ -56,14 +56,16 @@ class _Trainer:
     def backward(self, rows: Sequence[Row], loss_of: Callable[[list[list[Tensor]], list[int]], Tensor]) -> float:
         """Sum of ``loss_of`` over packs, with its gradient added; tensors come as [row][branch]."""
         total = 0.0
-        for batch in packs_for(self.policy, rows, self.recipe.pack_tokens):
-            logprobs = token_logprobs(self.policy, batch)
-            inside = sorted({span.row for span in batch.spans})
-            pieces = [[logprobs[s.start : s.end] for s in batch.spans if s.row == row] for row in inside]
-            loss = loss_of(pieces, inside)
+        for group in whole_rows(self.policy, rows, self.recipe.pack_tokens):
+            pieces: dict[int, list[Tensor]] = {}
+            for batch in group:
+                logprobs = token_logprobs(self.policy, batch)
+                for span in batch.spans:
+                    pieces.setdefault(span.row, []).append(logprobs[span.start : span.end])
+                self.paid_tokens += len(batch.tokens)
+            loss = loss_of(list(pieces.values()), list(pieces))
             loss.backward()  # type: ignore[no-untyped-call] # torch leaves this one untyped
             total += loss.item()
-            self.paid_tokens += len(batch.tokens)
         self.row_tokens += sum(len(row) for row in rows)
         return total
 

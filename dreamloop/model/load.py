@@ -56,6 +56,7 @@ class Policy:
                 self.peft = get_peft_model(self.model, config, adapter_name=name)
             else:
                 self.peft.add_adapter(name, config)
+        self.model.eval()  # new modules come in training mode, where their dropout would blur every score
         self.use(name)
 
     def load_adapter(self, name: Adapter, folder: Path) -> None:
@@ -76,6 +77,7 @@ class Policy:
                 f"The adapter in {folder} does not load onto {self.name} ({_first_line(error)}); "
                 "'dreamloop revert' goes back to an earlier generation."
             ) from error
+        self.model.eval()  # as above
         self.use(name)
 
     def use(self, name: Adapter | None) -> None:
@@ -118,7 +120,7 @@ class Policy:
         """LoRA dropout of one adapter; needed because SFT uses it and DPO must not."""
         for module in self.peft.modules():
             if hasattr(module, "lora_dropout") and name in module.lora_dropout:
-                module.lora_dropout[name] = nn.Dropout(probability)
+                module.lora_dropout[name] = nn.Dropout(probability).train(module.training)
 
 
 def load_policy(name: str, device: str = "auto", dtype: str = "auto", pack_tokens: int = 512) -> Policy:

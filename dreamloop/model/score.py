@@ -12,6 +12,7 @@ backward pass scales it: no logits are kept and none are computed twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -77,7 +78,8 @@ class _TokenKL(torch.autograd.Function):
 
 def hidden_states(policy: Policy, batch: Pack) -> Tensor:
     """The trunk's output at the positions that predict a completion token: (P, H)."""
-    visible = batch.visible[None, None].to(policy.device)  # (1, 1, T, T)
+    # (1, 1, T, T); a model that cannot be packed gets one plain sequence and its own causal mask.
+    visible = batch.visible[None, None].to(policy.device) if policy.packable else None
     output = policy.trunk(
         input_ids=batch.tokens[None].to(policy.device),
         position_ids=batch.positions[None].to(policy.device),
@@ -106,6 +108,14 @@ def token_kl_to_base(policy: Policy, batch: Pack) -> Tensor:
 def packs_for(policy: Policy, rows: Sequence[Row], budget: int) -> list[Pack]:
     """Packs where the model keeps packed rows apart exactly, single completions elsewhere."""
     return pack(rows, budget) if policy.packable else alone(rows)
+
+
+def whole_rows(policy: Policy, rows: Sequence[Row], budget: int) -> list[list[Pack]]:
+    """The same packs, grouped so that no row's branches are split over groups: a pair's loss needs both."""
+    packs = packs_for(policy, rows, budget)
+    if policy.packable:
+        return [[batch] for batch in packs]
+    return [list(group) for _, group in groupby(packs, key=lambda batch: batch.spans[0].row)]
 
 
 @torch.no_grad()

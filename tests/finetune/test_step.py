@@ -62,6 +62,16 @@ def test_the_first_gradient_does_not_depend_on_packing(tiny_folder: object) -> N
     assert norms == pytest.approx([norms[0]] * 3, rel=1e-4)
 
 
+def test_a_model_that_cannot_be_packed_trains_with_the_same_losses(tiny_folder: object) -> None:
+    policies = [load_policy(str(tiny_folder)) for _ in range(2)]
+    policies[1].packable = False
+    packed, alone = ([step.loss for step in trained(policy).steps] for policy in policies)
+    # Dropout draws differ between one sequence and several, so only the DPO phase is equal, from its start.
+    first_dpo = 8
+    assert alone[first_dpo] == pytest.approx(packed[first_dpo], abs=1e-4)
+    assert len(alone) == len(packed)
+
+
 def test_the_base_and_the_incumbent_are_untouched(tiny: Policy) -> None:
     tiny.add_adapter("incumbent", LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), seed=3)
     before = {name: p.detach().clone() for name, p in tiny.peft.named_parameters() if ".candidate." not in name}

@@ -108,6 +108,16 @@ def test_the_base_answers_as_before_while_an_adapter_is_loaded(tiny: Policy) -> 
     assert not torch.allclose(changed[0][0], before[0][0])
 
 
+def test_dropout_never_blurs_a_score(tiny: Policy) -> None:
+    row = Row((3, 4, 5), (Branch((6, 7), (True, True)),))
+    wet = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False, lora_dropout=0.5)
+    tiny.add_adapter("incumbent", wet, seed=0)
+    tiny.add_adapter("candidate", wet, seed=1)
+    for name in ("incumbent", "candidate"):
+        tiny.use(name)  # type: ignore[arg-type] # the two literals
+        assert completion_logprobs(tiny, [row])[0][0].tolist() == completion_logprobs(tiny, [row])[0][0].tolist()
+
+
 def test_a_model_whose_head_is_not_all_of_its_logits_is_refused(tiny: Policy, tiny_encoder: ChatEncoder) -> None:
     real = tiny.model.forward
 

@@ -1,0 +1,104 @@
+"""The chosen side where a log has none: the engine answers again, told what its user had wished.
+
+The correction is a hint that the served model will not have (context distillation): it shapes the new
+answer and is not part of the pair.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from dreamloop.errors import UnusableRow
+from dreamloop.log import Progress
+from dreamloop.model.encode import ChatEncoder, Row
+from dreamloop.model.load import Policy
+from dreamloop.model.sampler import Request, Sampler
+from dreamloop.model.score import completion_logprobs
+from dreamloop.prompts import Prompt
+from dreamloop.records import Context, Correction, Message, Pair, Reply, Written
+
+ROOM_FOR_REPLY = 128  # tokens
+NEARLY_THE_SAME = 0.9  # difflib ratio
+_CAPITULATION = re.compile(
+    r"\b(?:sorry|apolog\w+|you(?:'re|’re| are) (?:right|correct)|my mistake|thank you for (?:pointing|the correction)"
+    r"|as you (?:said|asked|requested)|i (?:misunderstood|see now))",
+    re.IGNORECASE,
+)
+
+
+def write_chosen(
+    corrections: Sequence[Correction], sampler: Sampler, policy: Policy, encoder: ChatEncoder,
+    rewrite: Prompt, told: Prompt, max_length: int, seed: int, progress: Progress,
+) -> list[Written]:  # fmt: skip
+    """Try to write the chosen side of each correction.
+
+    An answer is taken only if it is finished, new, free of apology and of the hint, and if the model
+    itself, told the correction beforehand, finds it likelier per token than what it said first.
+
+    Args:
+        corrections: with their contexts.
+        sampler: the engine that writes. policy, encoder: what judges.
+        rewrite: asks for the new answer after the first one and the correction.
+        told: puts the correction into the request, so that the first answer is not there to be copied.
+        max_length: tokens that context and reply may have. seed: of the sampling.
+        progress: where to show it.
+    """
+    asked = [(*c.context, Message("assistant", c.rejected), _remark(rewrite, c)) for c in corrections]
+    usable = [i for i, context in enumerate(asked) if len(encoder.chat(context)) <= max_length - ROOM_FOR_REPLY]
+    requests = [Request(asked[i], ROOM_FOR_REPLY) for i in usable]
+    replies = sampler.sample(requests, seed, progress, "rewriting corrected replies")
+    outcome = dict.fromkeys(range(len(corrections)), "too long to rewrite")
+    passed: dict[int, Reply] = {}
+    for i, reply in zip(usable, replies, strict=True):
+        outcome[i] = _fault(corrections[i], reply)
+        if not outcome[i]:
+            passed[i] = reply
+    triples = [(_told(told, corrections[i]), reply.text, corrections[i].rejected) for i, reply in passed.items()]
+    for i, better in zip(passed, _preferred(triples, policy, encoder), strict=True):
+        outcome[i] = "" if better else "not likelier than the first reply, even when told"
+    return [
+        Written(c.digest, outcome[i] or "written", None if outcome[i] else _pair(c, passed[i].text))
+        for i, c in enumerate(corrections)
+    ]
+
+
+def _remark(rewrite: Prompt, correction: Correction) -> Message:
+    return Message("user", rewrite.render(correction=correction.correction.strip()))
+
+
+def _told(told: Prompt, correction: Correction) -> Context:
+    request = told.render(request=correction.context[-1].content, correction=correction.correction.strip())
+    return (*correction.context[:-1], Message("user", request))
+
+
+def _pair(correction: Correction, chosen: str) -> Pair:
+    return Pair(correction.context, chosen, correction.rejected, correction.provenance)
+
+
+def _fault(correction: Correction, reply: Reply) -> str:
+    """Why a written reply is refused; empty where it is not."""
+    if reply.finish_reason != "stop":
+        return "not finished"
+    if len(reply.text.split()) < 3:
+        return "too short"
+    if _CAPITULATION.search(reply.text):
+        return "apologises or gives in instead of answering"
+    if SequenceMatcher(None, reply.text, correction.rejected).ratio() > NEARLY_THE_SAME:
+        return "nearly the first reply again"
+    if SequenceMatcher(None, reply.text, correction.correction).ratio() > NEARLY_THE_SAME:
+        return "repeats the correction"
+    return ""
+
+
+def _preferred(triples: Sequence[tuple[Context, str, str]], policy: Policy, encoder: ChatEncoder) -> list[bool]:
+    """Whether, in the context, the first text has the higher log-prob per token."""
+    rows: list[Row | None] = []
+    for context, new, old in triples:
+        try:
+            rows.append(encoder.branches(context, (new, old), 4096))
+        except UnusableRow:
+            rows.append(None)
+    scored = iter(completion_logprobs(policy, [row for row in rows if row is not None]))
+    return [row is not None and (s := next(scored))[0].mean().item() > s[1].mean().item() for row in rows]
