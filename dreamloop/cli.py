@@ -1,12 +1,14 @@
 """The command line. Each command imports what it needs when it runs, so that asking is quick.
 
 Exit codes: 0 done (kept, reverted and "nothing to learn" alike), 1 an error, 2 wrong configuration or
-usage, 3 another night is running, 4 the model, 5 state or ledger, 6 a broken invariant, 130 interrupted.
+usage, 3 another night is running, 4 the model, 5 state or ledger, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import sys
 from dataclasses import asdict
@@ -28,7 +30,7 @@ def cli() -> None:
     """A local language model gets a little better every night from its own logs, and never worse.
 
     Exit codes: 0 done (a reverted night is done too), 1 error, 2 configuration or usage, 3 another night
-    is running, 4 model, 5 state or ledger, 6 broken invariant, 130 interrupted.
+    is running, 4 model, 5 state or ledger, 130 interrupted.
     """
 
 
@@ -38,7 +40,7 @@ def cli() -> None:
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
 @click.option("--source", "sources", multiple=True, type=click.Path(path_type=Path),
               help="Log file or folder, instead of the configured ones. Repeatable.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of the configured seed.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), help="Instead of the configured seed.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def cycle(
     home: Path | None, as_json: bool, config_path: Path | None, sources: tuple[Path, ...], seed: int | None,
@@ -48,14 +50,15 @@ def cycle(
     from datetime import UTC, datetime  # noqa: PLC0415 - see the module's first line
 
     from dreamloop.config import load_config  # noqa: PLC0415
-    from dreamloop.cycle import run_night  # noqa: PLC0415
-    from dreamloop.log import setup  # noqa: PLC0415
 
     place = _home(home)
     config = load_config(_config_path(config_path, place.root))
     changes: dict[str, Any] = {"sources": sources} if sources else {}
     if seed is not None:
         changes["seed"] = seed
+    from dreamloop.cycle import run_night  # noqa: PLC0415 - seconds of import, after the cheap mistakes
+    from dreamloop.log import setup  # noqa: PLC0415
+
     progress = setup(verbose)
     signal.signal(signal.SIGTERM, _interrupt)
     night = run_night(place, config.model_copy(update=changes), progress, lambda: datetime.now(UTC))
@@ -94,7 +97,9 @@ def status(home: Path | None, as_json: bool) -> None:
 @cli.command()
 @_HOME
 @_JSON
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many nights.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(min=1, max=2**63 - 1), help="How many nights."
+)
 def history(home: Path | None, as_json: bool, limit: int) -> None:
     """The latest nights, newest first."""
     from dreamloop.ledger.history import History  # noqa: PLC0415
@@ -109,7 +114,7 @@ def history(home: Path | None, as_json: bool, limit: int) -> None:
 
 
 @cli.command("show")
-@click.argument("night", type=click.IntRange(min=1))
+@click.argument("night", type=click.IntRange(min=1, max=2**63 - 1))
 @_HOME
 @_JSON
 def show_night(night: int, home: Path | None, as_json: bool) -> None:
@@ -120,7 +125,9 @@ def show_night(night: int, home: Path | None, as_json: bool) -> None:
 @cli.command()
 @_HOME
 @_JSON
-@click.option("--to", type=click.IntRange(min=0), help="Generation number; 0 is the base model. Default: one back.")
+@click.option(
+    "--to", type=click.IntRange(min=0, max=2**63 - 1), help="Generation number; 0 is the base model. Default: one back."
+)
 def revert(home: Path | None, as_json: bool, to: int | None) -> None:
     """Let an earlier generation serve again. Nothing is deleted."""
     from datetime import UTC, datetime  # noqa: PLC0415
@@ -146,8 +153,16 @@ def main() -> NoReturn:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("dreamloop: interrupted; yesterday's adapter is still in place.", err=True)
+        click.echo("dreamloop: interrupted; 'dreamloop status' says what serves.", err=True)
         sys.exit(130)
+    except Exception as error:
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            raise
+        # The error's own text may quote conversations and stays out of logs.
+        click.echo(
+            f"dreamloop: a bug ({type(error).__name__}); 'dreamloop cycle -v' shows where. Nothing was lost.", err=True
+        )
+        sys.exit(1)
     sys.exit(0)
 
 
@@ -170,9 +185,19 @@ def _print_night(place: Any, night: int, as_json: bool) -> None:
     if as_json:
         _dump(asdict(record))
         return
+    from dreamloop.paths import default_home  # noqa: PLC0415
     from dreamloop.report.summary import night_screen, show  # noqa: PLC0415
 
-    show(night_screen(record, f"dreamloop revert --home {place.root}"))
+    home = "" if place.root == default_home().absolute() else f" --home {place.root}"
+    show(night_screen(record, _program(), home))
+
+
+def _program() -> str:
+    """How this program was called, so that printed commands work as they stand."""
+    if shutil.which("dreamloop"):
+        return "dreamloop"
+    called = Path(sys.argv[0])
+    return f"{sys.executable} -m dreamloop" if called.name == "__main__.py" else os.path.relpath(called)
 
 
 def _dump(value: Any) -> None:

@@ -88,7 +88,9 @@ class Config(_Section):
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Dtype of the base weights.")
     engine: Literal["transformers"] = Field("transformers", description="What writes text: in the same process.")
     sources: tuple[Path, ...] = Field((), description="Log files and folders to learn from. Unset: dreams only.")
-    seed: int = Field(0, ge=0, description="Decides every random choice, together with the night's number.")
+    seed: int = Field(
+        0, ge=0, le=2**63 - 1, description="Decides every random choice, together with the night's number."
+    )
     night: Night = Night()
     finetune: Finetune = Finetune()
     gate: Gate = Gate()
@@ -121,11 +123,17 @@ def _beside(folder: Path, config: Config) -> Config:
     """The configuration with its relative paths taken from ``folder``."""
 
     def at(path: Path | None) -> Path | None:
-        return None if path is None else folder / path.expanduser()
+        try:
+            return None if path is None else folder / path.expanduser()
+        except RuntimeError as error:
+            raise ConfigError(
+                f"The path {path} in the configuration names an unknown user; write it in full."
+            ) from error
 
     return config.model_copy(
         update={
-            "sources": tuple(folder / source.expanduser() for source in config.sources),
+            "sources": tuple(path for source in config.sources if (path := at(source))),
+            "model": str(at(Path(config.model))) if config.model.startswith((".", "~")) else config.model,
             "finetune": config.finetune.model_copy(update={"replay_file": at(config.finetune.replay_file)}),
             "gate": config.gate.model_copy(update={"items": at(config.gate.items)}),
         }

@@ -18,15 +18,17 @@ from importlib.metadata import PackageNotFoundError, version
 from dreamloop import __version__, paths
 from dreamloop.collect.pairs import collect, in_turn
 from dreamloop.collect.rewrite import write_chosen
+from dreamloop.collect.scrub import scrubber
 from dreamloop.collect.sources import find_files
 from dreamloop.config import Config
-from dreamloop.dream.novelty import Novelty, overlaps, signature
+from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
-from dreamloop.errors import DreamloopError, InvariantBroken
+from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.mix import encode_pairs
 from dreamloop.finetune.recipe import recipe_of, replay_count
 from dreamloop.finetune.replay import base_answers, from_file
 from dreamloop.finetune.step import train
+from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.measures import Items, Margins, compare, expected, score
 from dreamloop.gate.suite import ITEMS, Probe, Suite, load_suite
 from dreamloop.gate.verdict import decide
@@ -37,7 +39,8 @@ from dreamloop.log import Progress
 from dreamloop.model.wake import Model, wake
 from dreamloop.paths import Home
 from dreamloop.prompts import load_phrases, load_prompt
-from dreamloop.records import ChatRow, Dreamed, Generation, Pair, Scenario, Skip, Verdict, flatten
+from dreamloop.records import ChatRow, Dreamed, Generation, Pair, Scenario, Skip, Verdict
+from dreamloop.settle import settle
 
 Clock = Callable[[], datetime]
 
@@ -85,18 +88,14 @@ def run_night(home: Home, config: Config, progress: Progress, now: Clock) -> int
     with only_one_night(home.lock):
         ledger = Ledger(home.ledger)
         try:
-            _close_unfinished(ledger, home, now)
-            incumbent = generations.current(home)
+            settle(ledger, home, now)
             number = ledger.begin(now().isoformat(), config.seed, config.model_dump_json(), _versions(), config.model)
-            seed = _seed(config.seed, number)
-            night = _Night(number, seed, home, config, ledger, progress, incumbent)
             try:
-                ending = _pipeline(night, now)
-            except KeyboardInterrupt:
-                _close_unfinished(ledger, home, now)
-                raise
-            except Exception as error:
-                ledger.end(number, now().isoformat(), "failed", _sentence(error), generations.pointed(home))
+                incumbent = generations.current(home)
+                seed = _seed(config.seed, number)
+                ending = _pipeline(_Night(number, seed, home, config, ledger, progress, incumbent), now)
+            except BaseException as error:
+                settle(ledger, home, now, error)
                 raise
             ledger.end(number, now().isoformat(), ending.outcome, ending.reason, ending.generation)
             return number
@@ -142,6 +141,7 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
         with night.stage("finetune"):
             _train(night, model, pairs, replay)
     except InvariantBroken as error:
+        night.ledger.record_broken(night.number, recipe_of(night.config.finetune, night.seed), mined)
         night.ledger.record_verdict(night.number, Verdict("revert", (str(error),)))
         return Ending("reverted", str(error), serving)
     with night.stage("gate"):
@@ -178,7 +178,8 @@ def _mined_pairs(night: _Night, model: Model, suite: Suite) -> list[Pair]:
 
 def _apart_from_gate(night: _Night, pairs: Sequence[Pair], suite: Suite) -> list[Pair]:
     """Invariant 5: a pair near a gate item is dropped for good, and counted."""
-    near = overlaps([flatten(pair.context) for pair in pairs], suite.texts())
+    held_out = GateTexts(suite.texts())
+    near = [held_out(pair.texts()) for pair in pairs]
     dropped = [pair for pair, close in zip(pairs, near, strict=True) if close]
     if dropped:
         night.ledger.set_aside(night.number, dropped, "too close to a gate item")
@@ -192,8 +193,8 @@ def _dream(night: _Night, suite: Suite, count: int) -> tuple[Dreamed, list[Probe
     if not kinds:
         return Dreamed((), ()), []
     books = load_books(paths.prompts_folder(), kinds)
-    novelty = Novelty(night.ledger.signatures())
-    held_out = Novelty((signature(text) for text in suite.texts()), threshold=0.6)
+    novelty = Novelty(night.ledger.signatures(), night.ledger.scenario_digests())
+    held_out = GateTexts(suite.texts())
     training = dream(count, books, night.seed, novelty, held_out)
     lessons = dream(night.config.gate.lesson_twins, books, night.seed + 1, novelty, held_out)
     night.ledger.record_dream(night.number, training, "training", [fingerprint(twins) for twins in training.twins])
@@ -225,10 +226,13 @@ def _replay(night: _Night, model: Model, suite: Suite, behavioural: int) -> list
     file = night.config.finetune.replay_file
     if file:
         rows, skips = from_file(file, count, night.seed)
+        with scrubber() as scrub:
+            rows = [scrub.row(row) for row in rows]
     else:
         prompts = load_phrases(paths.prompts_folder(), "replay")["prompts"]
         rows, skips = base_answers(model.policy, model.sampler, prompts, count, night.seed, night.progress)
-    near = overlaps([flatten(row.context) for row in rows], suite.texts())
+    held_out = GateTexts(suite.texts())
+    near = [held_out(row.texts()) for row in rows]
     kept = [row for row, close in zip(rows, near, strict=True) if not close]
     if len(kept) < len(rows):
         skips = [*skips, Skip("replay", "too close to a gate item", len(rows) - len(kept))]
@@ -257,23 +261,6 @@ def _judge(night: _Night, model: Model, suite: Suite, lessons: Sequence[Probe], 
 
 
 # --- around the night --------------------------------------------------------------------------
-
-
-def _sentence(error: Exception) -> str:
-    """What the ledger keeps of a failure; a bug's own text may quote conversations, so only its type."""
-    return str(error) if isinstance(error, DreamloopError) else f"A bug: {type(error).__name__}; please report it."
-
-
-def _close_unfinished(ledger: Ledger, home: Home, now: Clock) -> None:
-    """End the nights that a signal or kill left open, by what is really on disk; clear their candidates."""
-    serving = generations.pointed(home)
-    for number in ledger.unfinished():
-        if serving == number:
-            ledger.end(number, now().isoformat(), "kept", "Kept; the process ended before it could say so.", serving)
-        else:
-            ledger.end(number, now().isoformat(), "interrupted", "The process ended in the middle.", serving)
-    for folder in home.candidates.iterdir():
-        generations.discard(folder)
 
 
 def _seed(seed: int, number: int) -> int:

@@ -40,8 +40,6 @@ class StateError(DreamloopError):
 class InvariantBroken(DreamloopError):
     """A promise of the training step does not hold; the night ends and yesterday's adapter stays."""
 
-    exit_code = 6
-
 
 class UnusableRow(DreamloopError):
     """One row cannot be trained on or scored; callers drop it and count ``reason``.

@@ -99,6 +99,10 @@ class Pair:
     def digest(self) -> str:
         return digest_of(flatten(self.context), self.chosen, self.rejected)
 
+    def texts(self) -> tuple[str, ...]:
+        """Every message and both replies."""
+        return (*(message.content for message in self.context), self.chosen, self.rejected)
+
 
 @dataclass(frozen=True, slots=True)
 class Correction:
@@ -219,6 +223,10 @@ class ChatRow:
     @property
     def digest(self) -> str:
         return digest_of(flatten(self.context), self.reply)
+
+    def texts(self) -> tuple[str, ...]:
+        """Every message and the reply."""
+        return (*(message.content for message in self.context), self.reply)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dreamloop.keep import generations
 from dreamloop.ledger.store import Ledger
 from dreamloop.lock import only_one_night
 from dreamloop.paths import Home
+from dreamloop.settle import settle
 
 
 def revert(home: Home, to: int | None, now: Callable[[], datetime]) -> tuple[int | None, int | None]:
@@ -26,9 +27,16 @@ def revert(home: Home, to: int | None, now: Callable[[], datetime]) -> tuple[int
     with only_one_night(home.lock):
         was = generations.pointed(home)
         target = _one_back(home, was) if to is None else to or None
-        generations.point(home, target)
-        ledger = Ledger(home.ledger)
         try:
+            ledger = Ledger(home.ledger)
+        except StateError as error:
+            generations.point(home, target)
+            raise StateError(
+                f"Generation {target or 0} serves now (0 is the base), but it was not noted: {error}"
+            ) from error
+        try:
+            settle(ledger, home, now)
+            generations.point(home, target)
             ledger.record_pointer(now().isoformat(), target, was, "reverted by hand")
         finally:
             ledger.close()

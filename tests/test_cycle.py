@@ -50,7 +50,8 @@ def _toml(config: Config, folder: Path) -> Path:
     file = folder / "dreamloop.toml"
     file.write_text(
         f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[night]\nrewrites = 2\n'
-        f'[finetune]\nreplay_file = "{config.finetune.replay_file}"\n[gate]\nitems = "{config.gate.items}"\nlesson_twins = 7\n'
+        f'[finetune]\nreplay_file = "{config.finetune.replay_file}"\n'
+        f'[gate]\nitems = "{config.gate.items}"\nlesson_twins = 7\n'
     )
     return file
 
@@ -257,14 +258,6 @@ def test_a_full_disk_is_one_sentence_and_leaves_yesterdays_adapter(
     assert run(home, config).night["outcome"] in {"kept", "reverted", "inconclusive"}
 
 
-def test_a_candidate_that_cannot_be_written_is_a_failed_night(home: Home, config: Config) -> None:
-    home.candidates.rmdir()
-    home.candidates.write_text("in the way")
-    with pytest.raises(StateError, match="candidates"):
-        cycle.run_night(home, config, Silent(), now)
-    assert generations.current(home) is None
-
-
 def test_a_ledger_that_is_no_database_is_refused(home: Home, config: Config) -> None:
     home.ledger.write_text("this is not a database, it is a shopping list " * 100)
     with pytest.raises(StateError, match="cannot be used"):
@@ -292,8 +285,52 @@ def test_a_training_item_that_is_a_gate_item_is_set_aside(home: Home, config: Co
     assert History(home.ledger).pending() == 0
 
 
+def test_a_night_that_fails_after_the_pointer_moved_is_recorded_as_kept(
+    home: Home, config: Config, monkeypatch: pytest.MonkeyPatch, lenient: None
+) -> None:
+    real = generations.point
+
+    def point(place: Home, number: int | None) -> None:
+        real(place, number)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generations, "point", point)
+    with pytest.raises(KeyboardInterrupt):
+        cycle.run_night(home, config, Silent(), now)
+    record = History(home.ledger).night(1)
+    assert (record.night["outcome"], record.night["generation"]) == ("kept", 1)
+    moves = sqlite3.connect(home.ledger).execute("SELECT generation, was FROM pointers").fetchall()
+    assert moves == [(1, None)]
+
+
+def test_a_template_that_refuses_a_conversation_costs_that_conversation_only(
+    home: Home, config: Config, tmp_path: Path
+) -> None:
+    strict = tmp_path / "strict"
+    shutil.copytree(config.model, strict)
+    template = strict / "chat_template.jinja"
+    refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    template.write_text(refusal + template.read_text())
+    turns = [("system", "Be short."), ("human", "Hi"), ("gpt", "Hello there."), ("human", "No, I asked for less.")]
+    log = tmp_path / "log.jsonl"
+    log.write_text(json.dumps({"id": "s", "conversations": [{"from": who, "value": text} for who, text in turns]}))
+    record = run(home, config.model_copy(update={"model": str(strict), "sources": (log,)}))
+    assert [row["outcome"] for row in record.rewrites] == ["too long for the model, or refused by its template"]
+    assert record.training is not None
+
+
+def test_a_broken_step_leaves_its_recipe_and_sets_its_mined_pairs_aside(home: Home, config: Config) -> None:
+    wild = config.finetune.model_copy(update={"dpo_learning_rate": 1e6, "sft": False})
+    record = run(home, config.model_copy(update={"finetune": wild}))
+    assert record.night["outcome"] == "reverted"
+    assert record.training is not None
+    assert record.training["report"] is None
+    assert record.training["recipe"]["dpo_learning_rate"] == 1e6
+    assert History(home.ledger).pending() == sum(row["n"] for row in record.mined) - 10
+
+
 def test_timings_and_versions_are_kept(home: Home, config: Config) -> None:
     started = time.monotonic()
     record = run(home, config)
-    assert 0 < record.night["seconds"] <= time.monotonic() - started
+    assert 0 < record.night["seconds"] <= time.monotonic() - started + 0.1  # stored with one decimal
     assert {"dreamloop", "torch", "transformers", "peft"} <= set(record.night["versions"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from dreamloop.collect.formats import recognise
 from dreamloop.collect.scrub import MARK, Scrubber, scrubber
 from dreamloop.collect.signals import correction_kind, ranked_pairs
-from dreamloop.collect.sources import LogFile
+from dreamloop.collect.sources import LogFile, path_key
 from dreamloop.log import Progress
 from dreamloop.records import (
     Collected,
@@ -43,9 +43,9 @@ def collect(files: Sequence[Path], cursors: Mapping[str, Cursor], progress: Prog
     skips: Counter[str] = Counter()
     with scrubber() as scrub, progress.track("reading logs", len(files), "files") as advance:
         for path in files:
-            log = LogFile(path, cursors.get(str(path)))
+            log = LogFile(path, cursors.get(path_key(path)))
             reads.append(_read(log, scrub, pairs, corrections, skips))
-            skips.update(log.skips)
+            skips.update({f"{path_key(path)}: {reason}": count for reason, count in log.skips.items()})
             advance(1)
         if scrub.removed:
             skips["secret removed from a message"] += scrub.removed
@@ -61,23 +61,23 @@ def _read(
     for value in log.values():
         form = recognise(value)
         if form is None:
-            skips["not a conversation in a known format"] += 1
+            log.skips["not a conversation in a known format"] += 1
             continue
         try:
             found = [scrub.exchange(exchange) for exchange in form.exchanges(value)]
         except ValueError as error:
-            skips[str(error)] += 1
+            log.skips[str(error)] += 1
             continue
         names[form.NAME] += 1
         exchanges += len(found)
         for exchange in found:
-            for item in _signals(exchange, f"{form.NAME}:{log.path.name}", skips):
+            for item in _signals(exchange, f"{form.NAME}:{path_key(log.path)}", skips):
                 if isinstance(item, Pair):
                     pairs.setdefault(item.digest, item)
                 else:
                     corrections.setdefault(item.digest, item)
     form_name = ",".join(sorted(names)) or "unknown"
-    return SourceRead(str(log.path), form_name, log.start, names.total(), exchanges, log.cursor)
+    return SourceRead(path_key(log.path), form_name, log.start, names.total(), exchanges, log.cursor)
 
 
 def _signals(exchange: Exchange, source: str, skips: Counter[str]) -> Iterator[Pair | Correction]:

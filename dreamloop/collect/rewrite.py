@@ -46,10 +46,10 @@ def write_chosen(
         progress: where to show it.
     """
     asked = [(*c.context, Message("assistant", c.rejected), _remark(rewrite, c)) for c in corrections]
-    usable = [i for i, context in enumerate(asked) if len(encoder.chat(context)) <= max_length - ROOM_FOR_REPLY]
+    usable = [i for i, context in enumerate(asked) if _fits(encoder, context, max_length - ROOM_FOR_REPLY)]
     requests = [Request(asked[i], ROOM_FOR_REPLY) for i in usable]
     replies = sampler.sample(requests, seed, progress, "rewriting corrected replies")
-    outcome = dict.fromkeys(range(len(corrections)), "too long to rewrite")
+    outcome = dict.fromkeys(range(len(corrections)), "too long for the model, or refused by its template")
     passed: dict[int, Reply] = {}
     for i, reply in zip(usable, replies, strict=True):
         outcome[i] = _fault(corrections[i], reply)
@@ -62,6 +62,13 @@ def write_chosen(
         Written(c.digest, outcome[i] or "written", None if outcome[i] else _pair(c, passed[i].text))
         for i, c in enumerate(corrections)
     ]
+
+
+def _fits(encoder: ChatEncoder, context: Context, limit: int) -> bool:
+    try:
+        return len(encoder.chat(context, generation_prompt=True)) <= limit
+    except UnusableRow:
+        return False
 
 
 def _remark(rewrite: Prompt, correction: Correction) -> Message:

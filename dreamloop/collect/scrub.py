@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from dreamloop.records import Answer, Exchange, Message
+from dreamloop.records import Answer, ChatRow, Exchange, Message
 
 MARK = "[secret removed]"
 
@@ -19,19 +19,25 @@ MARK = "[secret removed]"
 # no secret. Everything else that the library knows is looked for.
 _NOT_FOR_PROSE = {"Base64HighEntropyString", "HexHighEntropyString", "IPPublicDetector"}
 
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)", re.DOTALL
+)
 _BEYOND_LIBRARY = re.compile(
-    r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}"  # OpenAI, Anthropic, Stripe
-    r"|\bhf_[A-Za-z0-9]{20,}"  # Hugging Face
-    r"|\bgithub_pat_[A-Za-z0-9_]{20,}"
-    r"|\bAIza[A-Za-z0-9_-]{30,}"  # Google
-    r"|\bya29\.[A-Za-z0-9_-]{20,}"  # Google OAuth
-    r"|(?<=\bBearer )\s*[A-Za-z0-9._~+/-]{16,}=*"
+    r"(?<![A-Za-z0-9])(?:"
+    r"(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}"  # OpenAI, Anthropic, Stripe
+    r"|hf_[A-Za-z0-9]{20,}"  # Hugging Face
+    r"|npm_[A-Za-z0-9]{20,}"
+    r"|github_pat_[A-Za-z0-9_]{20,}"
+    r"|AIza[A-Za-z0-9_-]{30,}"  # Google
+    r"|ya29\.[A-Za-z0-9_-]{20,}"  # Google OAuth
+    r"|(?i:(?:bearer|basic) +)[A-Za-z0-9._~+/-]{16,}=*)"
 )
 _NAMED = re.compile(
-    r"(?P<name>\b(?:pass(?:word|phrase|wd)|api[ _-]?key|access[ _-]?key|secret[ _-]?key|auth[ _-]?token"
-    r"|access[ _-]?token|client[ _-]?secret|private[ _-]?key|pin(?: code)?)\b[\"']?\s*(?:is|was|=>|=|:)\s*)"
-    r"(?P<value>[\"']?\S+)",
+    r"(?P<name>(?<![A-Za-z])(?:[A-Za-z0-9]+[_-])*"
+    r"(?:pass(?:word|phrase|code|wd)|pwd|(?:api|access|secret|private|auth|encryption)(?:[ _-]?access)?[ _-]?key"
+    r"|(?:auth|access|api|refresh|bearer)[ _-]?token|client[ _-]?secret|token(?=\s*[:=])|secret(?=\s*=)|pin(?: code)?)"
+    r"(?![A-Za-z])[\s*_`\"']*(?:(?:is|was)(?: now)?\b|=>|=|:)[\s*_`:=>]*(?:(?:is|was)(?: now)? +)?)"
+    r"(?P<value>\"[^\"\n]+\"|'[^'\n]+'|[^\s*`]+)",
     re.IGNORECASE,
 )
 
@@ -44,7 +50,9 @@ def scrubber() -> Iterator[Scrubber]:
 
     known: Iterable[type] = get_mapping_from_secret_type_to_class().values()
     plugins = {plugin.__name__ for plugin in known} - _NOT_FOR_PROSE
-    with transient_settings({"plugins_used": [{"name": name} for name in sorted(plugins)]}):
+    with transient_settings({"plugins_used": [{"name": name} for name in sorted(plugins)]}) as settings:
+        # A remark in the text ("pragma: allowlist secret") must not switch the search off.
+        settings.disable_filters("detect_secrets.filters.allowlist.is_line_allowlisted")
         yield Scrubber()
 
 
@@ -62,6 +70,8 @@ class Scrubber:
         return self._known[text]
 
     def _scrubbed(self, text: str) -> str:
+        # Half a surrogate pair, as cut-off exports have it, is no text that anything below could store.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = self._substitute(_PRIVATE_KEY, text)
         text = self._substitute(_BEYOND_LIBRARY, text)
         text, named = _NAMED.subn(lambda hit: hit["name"] + MARK, text)
@@ -71,12 +81,17 @@ class Scrubber:
     def exchange(self, exchange: Exchange) -> Exchange:
         """The exchange with every text scrubbed."""
         return Exchange(
-            conversation=exchange.conversation,
+            conversation=self.text(exchange.conversation),
             turn=exchange.turn,
             context=tuple(Message(message.role, self.text(message.content)) for message in exchange.context),
             answers=tuple(Answer(self.text(answer.text), answer.rank) for answer in exchange.answers),
             followed=None if exchange.followed is None else self.text(exchange.followed),
         )
+
+    def row(self, row: ChatRow) -> ChatRow:
+        """A replay row with every text scrubbed."""
+        context = tuple(Message(message.role, self.text(message.content)) for message in row.context)
+        return ChatRow(context, self.text(row.reply), row.source)
 
     def _substitute(self, pattern: re.Pattern[str], text: str) -> str:
         text, count = pattern.subn(MARK, text)
@@ -87,7 +102,10 @@ class Scrubber:
         from detect_secrets.core.scan import scan_line  # noqa: PLC0415 - slow import
 
         found = {hit.secret_value for hit in scan_line(line) if hit.secret_value}
-        for value in sorted(found, key=len, reverse=True):
-            # Some detectors report only a key's prefix, so the whole word around it goes.
-            line = self._substitute(re.compile(rf"\S*{re.escape(value)}\S*"), line)
-        return line
+        if not found:
+            return line
+        # Some detectors report only a key's prefix, so the whole word around it goes.
+        words = re.split(r"(\s+)", line)
+        hits = [k for k, word in enumerate(words) if any(value in word for value in found)]
+        self.removed += len(hits)
+        return "".join(MARK if k in hits else word for k, word in enumerate(words))

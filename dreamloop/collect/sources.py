@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from dreamloop.records import Cursor
 MAX_LINE_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 512 * 2**20
 _TAIL_BYTES = 4096
+_LONGEST_NAME = 255  # bytes
 SUFFIXES = (".jsonl", ".json")
 
 
@@ -50,7 +52,7 @@ class LogFile:
                     return
                 if self.before and not _unchanged(file, self.before):
                     self.before = None
-                yield from self._lines(file) if self.path.suffix == ".jsonl" else self._whole(file)
+                yield from self._whole(file) if self.path.suffix == ".json" else self._lines(file)
         except OSError as error:
             self.skips[f"file cannot be read: {error.strerror}"] += 1
 
@@ -82,8 +84,13 @@ class LogFile:
             return
         self.before = None
         file.seek(0)
-        for value in self._parsed(file.read()):
-            yield from value if isinstance(value, list) else [value]
+        raw = file.read()
+        if _is_json(raw.removeprefix(b"\xef\xbb\xbf")):
+            for value in self._parsed(raw):
+                yield from value if isinstance(value, list) else [value]
+        else:  # JSON Lines under another name
+            for line in raw.splitlines():
+                yield from self._parsed(line)
 
     def _parsed(self, raw: bytes) -> Iterator[Any]:
         if not raw.strip():
@@ -96,6 +103,11 @@ class LogFile:
             self.skips["not JSON"] += 1
 
 
+def path_key(path: Path) -> str:
+    """The path as text that SQLite and JSON can hold, whatever bytes its name has."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def find_files(sources: list[Path]) -> list[Path]:
     """All log files under the given files and folders, sorted, each once.
 
@@ -104,17 +116,19 @@ def find_files(sources: list[Path]) -> list[Path]:
     """
     found: set[Path] = set()
     for source in sources:
+        if len(source.name.encode(errors="surrogateescape")) > _LONGEST_NAME:
+            raise ConfigError(f"The source {str(source)[:80]}… has a name that no file can have.")
         if source.is_dir():
             found |= {path for path in source.rglob("*") if path.suffix in SUFFIXES and path.is_file()}
         elif source.is_file():
             found.add(source)
         else:
             raise ConfigError(f"The source {source} does not exist; check 'sources' in dreamloop.toml.")
-    return sorted(path.resolve() for path in found)
+    return sorted({path.resolve() for path in found})
 
 
 def _cursor(file: BinaryIO, path: Path, offset: int) -> Cursor:
-    return Cursor(str(path), offset, _tail_digest(file, offset))
+    return Cursor(path_key(path), offset, _tail_digest(file, offset))
 
 
 def _tail_digest(file: BinaryIO, offset: int) -> str:
@@ -139,6 +153,6 @@ def _rest_of_line(file: BinaryIO) -> int:
 def _is_json(raw: bytes) -> bool:
     try:
         json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

@@ -8,7 +8,7 @@ of nights are indexed in seconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
@@ -29,34 +29,37 @@ def signature(text: str) -> bytes:
 
 
 class Novelty:
-    """An index of texts that must not come again.
+    """An index of what must not come again.
+
+    LSH only proposes, tuned to miss nothing near the threshold; the estimated similarity decides.
 
     Args:
         seen: signatures from earlier nights.
+        exact: digests from earlier nights; equal ones are refused whatever their similarity.
         threshold: estimated Jaccard similarity from which a text counts as a repeat.
     """
 
-    def __init__(self, seen: Iterable[bytes] = (), threshold: float = 0.85) -> None:
-        self._index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
+    def __init__(self, seen: Iterable[bytes] = (), exact: Iterable[str] = (), threshold: float = 0.85) -> None:
+        self._index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.05, 0.95))
         self._threshold = threshold
-        self._count = 0
+        self._sketches: list[MinHash] = []
+        self._exact = set(exact)
         for stored in seen:
             self.add(stored)
 
-    def add(self, stored: bytes) -> None:
-        """Remember a signature."""
-        self._index.insert(self._count, _sketch(stored))
-        self._count += 1
+    def add(self, stored: bytes, *digests: str) -> None:
+        """Remember a signature, and the digests of what it stands for."""
+        sketch = _sketch(stored)
+        self._index.insert(len(self._sketches), sketch)
+        self._sketches.append(sketch)
+        self._exact.update(digests)
 
-    def knows(self, candidate: bytes) -> bool:
-        """Whether something nearly equal was added before."""
-        return bool(self._index.query(_sketch(candidate)))
-
-
-def overlaps(texts: Sequence[str], held_out: Sequence[str], threshold: float = 0.6) -> list[bool]:
-    """For each text, whether it nearly equals one of the held-out texts (invariant 5)."""
-    index = Novelty((signature(text) for text in held_out), threshold)
-    return [index.knows(signature(text)) for text in texts]
+    def knows(self, candidate: bytes, *digests: str) -> bool:
+        """Whether one of the digests, or something nearly equal, was added before."""
+        if not self._exact.isdisjoint(digests):
+            return True
+        sketch = _sketch(candidate)
+        return any(sketch.jaccard(self._sketches[k]) >= self._threshold for k in self._index.query(sketch))
 
 
 def _sketch(stored: bytes) -> MinHash:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dreamloop.dream.novelty import Novelty, signature
@@ -30,6 +30,8 @@ from dreamloop.records import (
 
 ATTEMPTS_PER_TWIN = 20
 
+HeldOut = Callable[[Sequence[str]], bool]
+
 
 def load_books(folder: Path, kinds: Sequence[str]) -> dict[str, Phrases]:
     """The phrase books of the wanted kinds and the common one.
@@ -43,7 +45,7 @@ def load_books(folder: Path, kinds: Sequence[str]) -> dict[str, Phrases]:
     return {name: load_phrases(folder / "dream", name) for name in ("common", *kinds)}
 
 
-def dream(count: int, books: Mapping[str, Phrases], seed: int, novelty: Novelty, held_out: Novelty) -> Dreamed:
+def dream(count: int, books: Mapping[str, Phrases], seed: int, novelty: Novelty, held_out: HeldOut) -> Dreamed:
     """Compose ``count`` fresh twins, spread evenly over the kinds in ``books``.
 
     Args:
@@ -51,7 +53,7 @@ def dream(count: int, books: Mapping[str, Phrases], seed: int, novelty: Novelty,
         books: from `load_books`.
         seed: decides everything; the same seed and novelty give the same dreams.
         novelty: index of all earlier nights; what is dreamed is added.
-        held_out: index of the gate's items, which nothing may resemble.
+        held_out: whether any of some texts comes near a gate item, which nothing may.
 
     Returns:
         The twins, fewer than asked for where novelty ran out, and the counted discards.
@@ -88,19 +90,19 @@ def _provenance(scenario: Scenario) -> Provenance:
 
 
 def _fresh(
-    kind: str, books: Mapping[str, Phrases], rng: random.Random, novelty: Novelty, held_out: Novelty,
+    kind: str, books: Mapping[str, Phrases], rng: random.Random, novelty: Novelty, held_out: HeldOut,
     discards: Counter[str],
 ) -> Twins | None:  # fmt: skip
     for _ in range(ATTEMPTS_PER_TWIN):
         seed = SEEDERS[kind](rng, books[kind])
         twins = compose(kind, seed, books, rng)
-        mark = fingerprint(twins)
-        if novelty.knows(mark):
+        mark, digests = fingerprint(twins), (twins.right.digest, twins.wrong.digest)
+        if novelty.knows(mark, *digests):
             discards[f"{kind}: nearly dreamed before"] += 1
-        elif any(held_out.knows(signature(flatten(s.context))) for s in (twins.right, twins.wrong)):
+        elif held_out([s.context[-1].content for s in (twins.right, twins.wrong)]):
             discards[f"{kind}: too close to a gate item"] += 1
         else:
-            novelty.add(mark)
+            novelty.add(mark, *digests)
             return twins
     discards[f"{kind}: gave up after {ATTEMPTS_PER_TWIN} tries"] += 1
     return None

@@ -1,8 +1,8 @@
 """Seeds: the provable core of a scenario. Each carries a right and a wrong claim and what proves it.
 
 A seed is numbers, days or facts only; the wording comes from the phrase books in ``prompts/dream/``.
-The wrong claim always has the shape of the right one (same unit, same number of digits, same list), so
-that a claim cannot be judged by its looks.
+The wrong claim always has the shape of the right one (same unit, same type, same list) and lies close to
+it, so that a claim cannot be judged by its looks.
 """
 
 from __future__ import annotations

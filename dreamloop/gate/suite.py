@@ -14,7 +14,7 @@ from typing import Any
 
 from dreamloop.errors import ConfigError
 from dreamloop.prompts import fill
-from dreamloop.records import Context, Message, Side, flatten
+from dreamloop.records import Context, Message, Side
 
 ITEMS = Path(__file__).resolve().parent / "items"
 DOMAINS = ("prose", "code", "chat")
@@ -55,10 +55,10 @@ class Suite:
     documents: tuple[Document, ...]
 
     def texts(self) -> list[str]:
-        """Every item as plain text, to hold training data against."""
-        return [flatten(probe.context) for probe in self.probes] + [
-            document.text or flatten(document.turns) for document in self.documents
-        ]
+        """Every message and document as plain text, to hold training data against."""
+        turns = [message.content for probe in self.probes for message in probe.context]
+        turns += [message.content for document in self.documents for message in document.turns]
+        return turns + [document.text for document in self.documents if document.text]
 
 
 def load_suite(folder: Path = ITEMS) -> Suite:

@@ -14,6 +14,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from dreamloop.errors import StateError
 from dreamloop.paths import Home
 from dreamloop.records import Generation
@@ -39,7 +41,7 @@ def write_candidate(policy: Policy, home: Home, number: int) -> Path:
             _flush(folder / name)
         shutil.rmtree(folder / "candidate")
         (folder / "README.md").unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise _disk(folder, error) from error
     return folder
@@ -103,16 +105,16 @@ def current(home: Home) -> Generation | None:
 def pointed(home: Home) -> int | None:
     """The number that ``current`` names, even where that generation is damaged: going back must work."""
     name = home.current.readlink().name if home.current.is_symlink() else ""
-    return int(name) if name.isdigit() else None
+    return int(name) if name.isdecimal() else None
 
 
 def parent_of(home: Home, number: int) -> int | None:
     """The generation that ``number`` continued; None for the base model or where nobody knows any more."""
     try:
-        manifest = json.loads((_folder(home, number) / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        parent = json.loads((_folder(home, number) / MANIFEST).read_text(encoding="utf-8"))["parent"]
+        return None if parent is None else int(parent)
+    except (OSError, ValueError, KeyError, TypeError):
         return max((other for other in all_numbers(home) if other < number), default=None)
-    return manifest.get("parent")  # type: ignore[no-any-return] # written by promote
 
 
 def read_generation(home: Home, number: int) -> Generation:
@@ -124,20 +126,22 @@ def read_generation(home: Home, number: int) -> Generation:
     folder = _folder(home, number)
     way_out = "choose another with 'dreamloop revert --to N', or the base model with --to 0."
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        noted, base_digest = str(manifest["digest"]), str(manifest["base_digest"])
         digest = weights_digest(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StateError(f"Generation {number} in {folder} is missing or unreadable ({error}); {way_out}") from error
-    if digest != manifest["digest"]:
+    if digest != noted:
         raise StateError(
             f"Generation {number} in {folder} is damaged: its weights changed since it was kept; {way_out}"
         )
-    return Generation(number, str(folder), digest, str(manifest["base_digest"]))
+    return Generation(number, str(folder), digest, base_digest)
 
 
 def all_numbers(home: Home) -> list[int]:
     """Numbers of all whole generations, oldest first."""
-    return sorted(int(path.parent.name) for path in home.generations.glob(f"*/{MANIFEST}"))
+    names = (path.parent.name for path in home.generations.glob(f"*/{MANIFEST}"))
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def weights_digest(folder: Path) -> str:
@@ -153,7 +157,7 @@ def _folder(home: Home, number: int) -> Path:
 
 
 def _number(name: str, home: Home) -> int:
-    if not name.isdigit():
+    if not name.isdecimal():
         raise StateError(f"{home.current} points to {name!r}, which is no generation; run 'dreamloop revert --to N'.")
     return int(name)
 
@@ -166,5 +170,6 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _disk(path: Path, error: OSError) -> StateError:
-    return StateError(f"{path} cannot be written ({error.strerror or error}); free some disk space and run again.")
+def _disk(path: Path, error: Exception) -> StateError:
+    why = getattr(error, "strerror", None) or error
+    return StateError(f"{path} cannot be written ({why}); free some disk space and run again.")

@@ -104,7 +104,7 @@ class History:
 
 
 def _decoded(row: Row, *columns: str) -> Row:
-    return {key: json.loads(value) if key in columns else value for key, value in row.items()}
+    return {key: json.loads(value) if key in columns and value is not None else value for key, value in row.items()}
 
 
 def _decoded_or_none(row: Row | None, *columns: str) -> Row | None:

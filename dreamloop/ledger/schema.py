@@ -1,6 +1,6 @@
 """The ledger's tables, as numbered migrations. Never change one that was released; add the next.
 
-Every table is append-only, and SQLite itself enforces it: triggers refuse UPDATE and DELETE. What ends
+Every table is append-only: triggers refuse UPDATE and DELETE. What ends
 later than it began (a night, a rewrite) is a row in a second table.
 """
 
@@ -62,11 +62,13 @@ CREATE TABLE replays (
 );
 CREATE TABLE gate_items (digest TEXT PRIMARY KEY, suite TEXT NOT NULL);
 CREATE TABLE trained (
-    digest TEXT NOT NULL, night INTEGER NOT NULL REFERENCES nights, context_digest TEXT NOT NULL,
-    PRIMARY KEY (night, digest)
+    digest TEXT NOT NULL, night INTEGER NOT NULL REFERENCES nights, PRIMARY KEY (night, digest)
+);
+CREATE TABLE trained_texts (
+    digest TEXT NOT NULL, night INTEGER NOT NULL REFERENCES nights, PRIMARY KEY (night, digest)
 );
 CREATE TABLE set_aside (digest TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, reason TEXT NOT NULL);
-CREATE TABLE trainings (night INTEGER PRIMARY KEY REFERENCES nights, recipe TEXT NOT NULL, report TEXT NOT NULL);
+CREATE TABLE trainings (night INTEGER PRIMARY KEY REFERENCES nights, recipe TEXT NOT NULL, report TEXT);
 CREATE TABLE measures (
     night INTEGER NOT NULL REFERENCES nights, suite TEXT NOT NULL, name TEXT NOT NULL, unit TEXT NOT NULL,
     incumbent REAL, candidate REAL, change REAL, low REAL, high REAL, margin REAL NOT NULL,
@@ -86,8 +88,8 @@ CREATE VIEW history AS
         (SELECT count(*) FROM trained WHERE trained.night = nights.night) AS trained,
         (SELECT round(sum(seconds), 1) FROM stages WHERE stages.night = nights.night) AS seconds
     FROM nights LEFT JOIN endings USING (night);
-CREATE TRIGGER trained_is_not_gate BEFORE INSERT ON trained
-    WHEN EXISTS (SELECT 1 FROM gate_items WHERE gate_items.digest = NEW.context_digest)
+CREATE TRIGGER trained_is_not_gate BEFORE INSERT ON trained_texts
+    WHEN EXISTS (SELECT 1 FROM gate_items WHERE gate_items.digest = NEW.digest)
     BEGIN SELECT RAISE(ABORT, 'a training item is a gate item'); END;
 """
 

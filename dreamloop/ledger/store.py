@@ -35,7 +35,6 @@ from dreamloop.records import (
     Verdict,
     Written,
     digest_of,
-    flatten,
 )
 
 
@@ -90,6 +89,10 @@ class Ledger:
             "night": night, "digest": digest, "device": device, "dtype": dtype,
             "incumbent": incumbent, "exactness": exactness,
         }])  # fmt: skip
+
+    def knows_generation(self, number: int) -> bool:
+        """Whether the move of `current` to this generation was ever noted."""
+        return bool(self._rows("SELECT 1 FROM pointers WHERE generation = ? LIMIT 1", [number]))
 
     def record_pointer(self, moved_at: str, generation: int | None, was: int | None, why: str) -> None:
         """`current` moved; None is the base model."""
@@ -157,6 +160,10 @@ class Ledger:
         """MinHash signatures of everything dreamed so far."""
         return [bytes(row[0]) for row in self._rows("SELECT minhash FROM signatures ORDER BY rowid")]
 
+    def scenario_digests(self) -> list[str]:
+        """Digests of every scenario dreamed so far."""
+        return [str(row[0]) for row in self._rows("SELECT digest FROM scenarios")]
+
     def record_dream(
         self, night: int, dreamed: Dreamed, use: Literal["training", "lesson"], signatures: Sequence[bytes]
     ) -> None:
@@ -187,20 +194,28 @@ class Ledger:
             InvariantBroken: a training item is a gate item.
         """
         used = set(report.trained) | set(report.replayed)
-        items: list[Pair | ChatRow] = [*pairs, *replay]
-        contexts = {item.digest: digest_of(flatten(item.context)) for item in items if item.digest in used}
+        everything: list[Pair | ChatRow] = [*pairs, *replay]
+        items = [item for item in everything if item.digest in used]
+        texts = {digest_of(text) for item in items for text in item.texts()}
         with self._transaction():
             self._insert("replays", [{
                 "night": night, "digest": row.digest, "context": _json(row.context), "reply": row.reply,
                 "source": row.source,
             } for row in replay])  # fmt: skip
-            self._insert("trained", [
-                {"digest": digest, "night": night, "context_digest": context} for digest, context in contexts.items()
-            ])  # fmt: skip
+            self._insert("trained_texts", [{"digest": digest, "night": night} for digest in sorted(texts)])
+            self._insert("trained", [{"digest": digest, "night": night} for digest in sorted(used)])
             self._insert("trainings", [
                 {"night": night, "recipe": json.dumps(asdict(recipe)), "report": json.dumps(asdict(report))}
             ])  # fmt: skip
             self._insert("skips", [{"night": night, **asdict(skip)} for skip in report.skips])
+
+    def record_broken(self, night: int, recipe: Recipe, mined: Sequence[Pair]) -> None:
+        """A step that broke an invariant: its recipe stays, and its mined pairs are not tried again."""
+        with self._transaction():
+            self._insert("trainings", [{"night": night, "recipe": json.dumps(asdict(recipe)), "report": None}])
+            self._insert("set_aside", [
+                {"digest": pair.digest, "night": night, "reason": "a step with it broke an invariant"} for pair in mined
+            ])  # fmt: skip
 
     def record_gate(self, night: int, suite: str, measures: Sequence[Measure]) -> None:
         """Every measure with its per-item evidence. Numbers that are not finite are stored as NULL."""
@@ -261,7 +276,7 @@ class Ledger:
 
 
 # The same conversation or gate item may come again; a night's own rows never do.
-_SEEN_AGAIN = {"pairs", "corrections", "gate_items", "replays"}
+_SEEN_AGAIN = {"trained_texts", "pairs", "corrections", "gate_items", "replays"}
 
 
 def _json(context: Context) -> str:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jinja2 import TemplateError
+
 from dreamloop.errors import UnusableRow
 from dreamloop.records import Context, Message
 
@@ -64,9 +66,16 @@ class ChatEncoder:
         self._specials = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}, key=len, reverse=True)
 
     def chat(self, messages: Context, generation_prompt: bool = False) -> Tokens:
-        """Tokens of the conversation under the model's own template."""
+        """Tokens of the conversation under the model's own template.
+
+        Raises:
+            UnusableRow: the template refuses such a conversation.
+        """
         masked = [{"role": message.role, "content": self._hide(message.content)} for message in messages]
-        text = self.tokenizer.apply_chat_template(masked, tokenize=False, add_generation_prompt=generation_prompt)
+        try:
+            text = self.tokenizer.apply_chat_template(masked, tokenize=False, add_generation_prompt=generation_prompt)
+        except TemplateError as error:  # some families refuse a system turn, or two user turns in a row
+            raise UnusableRow("the chat template refuses this conversation") from error
         return self._tokens(str(text))
 
     def text(self, text: str) -> Tokens:

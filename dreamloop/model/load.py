@@ -52,10 +52,15 @@ class Policy:
 
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
-            if self.peft is None:
-                self.peft = get_peft_model(self.model, config, adapter_name=name)
-            else:
-                self.peft.add_adapter(name, config)
+            try:
+                if self.peft is None:
+                    self.peft = get_peft_model(self.model, config, adapter_name=name)
+                else:
+                    self.peft.add_adapter(name, config)
+            except ValueError as error:
+                raise ModelError(
+                    f"No adapter fits {self.name} ({_first_line(error)}); set finetune.target_modules to 'all-linear'."
+                ) from error
         self.model.eval()  # new modules come in training mode, where their dropout would blur every score
         self.use(name)
 
@@ -136,7 +141,7 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto", pack_token
         ModelError: not found, not loadable, or without a chat template.
     """
     folder = _local_folder(name)
-    chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    chosen = _device(device)
     wanted = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(
         dtype, torch.bfloat16 if chosen.type == "cuda" else torch.float32
     )
@@ -166,6 +171,15 @@ def folder_digest(folder: Path) -> str:
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"There is no device {name!r}; 'auto', 'cpu' and 'cuda' are the usual ones.") from error
 
 
 def _local_folder(name: str) -> str:

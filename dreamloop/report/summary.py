@@ -20,16 +20,16 @@ _MEANING = {
 }  # fmt: skip
 
 
-def night_screen(record: NightRecord, undo: str) -> RenderableType:
-    """The whole night. ``undo`` is the command that takes it back."""
+def night_screen(record: NightRecord, program: str, home: str = "") -> RenderableType:
+    """The whole night. ``program`` and ``home`` make the printed commands work as they stand."""
     parts: list[RenderableType] = [_headline(record)]
     parts += [_collected(record), _dreamed(record)]
     if record.training:
         parts.append(_trained(record.training))
     if record.measures:
-        parts.append(_gate(record.measures))
+        parts.append(_gate(record.measures, record.night.get("config", {}).get("gate", {}).get("confidence", 0.9)))
     parts.append(_verdict(record))
-    parts.append(_next_steps(record, undo))
+    parts.append(_next_steps(record, program, home))
     return Group(*parts)
 
 
@@ -99,6 +99,8 @@ def _last_turn(context: str) -> str:
 
 
 def _trained(training: Row) -> RenderableType:
+    if training["report"] is None:
+        return _section("Trained", ["the step broke an invariant; its recipe is in the ledger"])
     recipe, report = training["recipe"], training["report"]
     steps = report["steps"]
     phases = [f"{sum(step['phase'] == phase for step in steps)} {phase.upper()}" for phase in ("sft", "dpo")]
@@ -114,11 +116,11 @@ def _trained(training: Row) -> RenderableType:
     ])  # fmt: skip
 
 
-def _gate(measures: list[Row]) -> RenderableType:
+def _gate(measures: list[Row], confidence: float) -> RenderableType:
     table = Table(title="Gate: yesterday's model and tonight's on the same held-out items", title_style="bold",
                   title_justify="left", box=None, padding=(0, 2), header_style="dim")  # fmt: skip
     table.add_column("measure")
-    for name in ("before", "after", "change", "90 % interval", "may lose", "items", ""):
+    for name in ("before", "after", "change", f"{confidence:.0%} interval", "may lose", "items", ""):
         table.add_column(name, justify="right")
     for row in measures:
         meaning = _MEANING.get(row["name"], "")
@@ -151,12 +153,15 @@ def _verdict(record: NightRecord) -> RenderableType:
     return Panel(body, title="Verdict", title_align="left", border_style=_COLOURS.get(night["outcome"], "white"))
 
 
-def _next_steps(record: NightRecord, undo: str) -> RenderableType:
+def _next_steps(record: NightRecord, program: str, home: str) -> RenderableType:
     night = record.night
     serving = f"generation {night['generation']}" if night["generation"] else "the base model"
     lines = [f"serving now    {serving}"]
     if night["outcome"] == "kept":
-        lines.append(f"undo           {undo}")
-    lines += ["all nights     dreamloop history", f"this again     dreamloop show {night['night']}",
-              "another night  dreamloop cycle --source YOUR_LOGS"]  # fmt: skip
+        lines.append(f"undo           {program} revert{home}")
+    lines += [
+        f"all nights     {program} history{home}",
+        f"this again     {program} show {night['night']}{home}",
+        f"another night  {program} cycle{home} --source YOUR_LOGS",
+    ]
     return _section("Next", lines)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from dreamloop.collect.pairs import collect, in_turn
@@ -35,7 +36,7 @@ def test_unknown_and_damaged_values_are_counted_and_the_rest_is_used(tmp_path: P
     log = tmp_path / "log.jsonl"
     log.write_text("\n".join(json.dumps(value) for value in (good, {"what": "?"}, empty, 7)) + "\nbroken {\n")
     collected = collect([log], {}, Silent())
-    assert {(skip.reason, skip.count) for skip in collected.skips} == {
+    assert {(skip.reason.removeprefix(f"{log}: "), skip.count) for skip in collected.skips} == {
         ("not a conversation in a known format", 2), ("conversation without a reply", 1), ("not JSON", 1),
     }  # fmt: skip
     assert collected.reads[0].conversations == 1
@@ -47,3 +48,29 @@ def test_one_pair_of_each_exchange_comes_before_a_second_of_any() -> None:
 
     pairs = [pair("x", 1), pair("x", 2), pair("y", 3), pair("x", 4)]
     assert [p.context[0].content for p in in_turn(pairs)] == ["1", "3", "2", "4"]
+
+
+def test_half_a_surrogate_and_an_odd_file_name_stop_nothing(tmp_path: Path) -> None:
+    log = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd-\xff.jsonl"))
+    turns = [("human", "cut \ud83d off"), ("gpt", "Yes."), ("human", "No, I asked for \udc00 more.")]
+    value = {"id": "\ud800", "conversations": [{"from": who, "value": text} for who, text in turns]}
+    log.write_text(json.dumps(value) + "\n" + "[" * 100_000)
+    collected = collect([log], {}, Silent())
+    assert len(collected.corrections) == 1
+    assert json.dumps(repr(collected), ensure_ascii=False).encode()
+    assert collected.corrections[0].digest
+
+
+def test_a_file_reached_by_two_ways_is_read_once(tmp_path: Path) -> None:
+    log = tmp_path / "a.jsonl"
+    log.write_text("{}\n")
+    (tmp_path / "latest.jsonl").symlink_to(log)
+    assert find_files([tmp_path, tmp_path / ".." / tmp_path.name / "a.jsonl"]) == [log.resolve()]
+
+
+def test_json_lines_under_another_name_are_read(tmp_path: Path) -> None:
+    good = {"id": "g", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]}
+    for name in ("chat.log", "chat.json"):
+        log = tmp_path / name
+        log.write_text(f"{json.dumps(good)}\n{json.dumps(good)}\n")
+        assert collect([log], {}, Silent()).reads[0].conversations == 2

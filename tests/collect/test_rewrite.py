@@ -65,4 +65,4 @@ def test_a_correction_too_long_for_the_model_is_counted_and_nothing_is_asked(
 ) -> None:
     engine = Scripted()
     (result,) = write_chosen([CORRECTION], engine, tiny, tiny_encoder, REWRITE, TOLD, 140, 0, Silent())
-    assert (result.outcome, engine.asked) == ("too long to rewrite", [])
+    assert (result.outcome, engine.asked) == ("too long for the model, or refused by its template", [])

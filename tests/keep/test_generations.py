@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -88,4 +89,32 @@ def test_files_are_private(tiny: Policy, home: Home) -> None:
 def test_a_discarded_candidate_leaves_nothing(tiny: Policy, home: Home) -> None:
     tiny.add_adapter("candidate", LORA, 0)
     g.discard(g.write_candidate(tiny, home, 1))
+    assert list(home.candidates.iterdir()) == []
+
+
+@pytest.mark.parametrize("manifest", ["{}", "[]", "null", "not json"])
+def test_a_manifest_that_says_nothing_is_one_sentence(tiny: Policy, home: Home, manifest: str) -> None:
+    kept(tiny, home, 1)
+    g.point(home, 1)
+    (home.generations / "000001" / g.MANIFEST).write_text(manifest)
+    with pytest.raises(StateError, match="missing or unreadable"):
+        g.current(home)
+    assert g.parent_of(home, 1) is None
+
+
+def test_a_folder_that_is_no_number_is_passed_over(tiny: Policy, home: Home) -> None:
+    kept(tiny, home, 1)
+    (home.generations / "000001").rename(home.generations / "000001.bak")
+    assert g.all_numbers(home) == []
+
+
+def test_a_disk_that_fills_up_while_the_weights_are_written_is_one_sentence(tiny: Policy, home: Home) -> None:
+    tiny.add_adapter("candidate", LORA, 0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(StateError, match="free some disk space"):
+            g.write_candidate(tiny, home, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(home.candidates.iterdir()) == []

@@ -114,7 +114,7 @@ def test_dropout_never_blurs_a_score(tiny: Policy) -> None:
     tiny.add_adapter("incumbent", wet, seed=0)
     tiny.add_adapter("candidate", wet, seed=1)
     for name in ("incumbent", "candidate"):
-        tiny.use(name)  # type: ignore[arg-type] # the two literals
+        tiny.use(name)
         assert completion_logprobs(tiny, [row])[0][0].tolist() == completion_logprobs(tiny, [row])[0][0].tolist()
 
 

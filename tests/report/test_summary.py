@@ -18,7 +18,7 @@ def screen(**changes: object) -> str:
         "scenarios": [], "training": None, "measures": [], "verdict": None,
     }  # fmt: skip
     console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - closed with the test
-    console.print(night_screen(NightRecord(**{**empty, **changes}), "dreamloop revert"))  # type: ignore[arg-type]
+    console.print(night_screen(NightRecord(**{**empty, **changes}), "dreamloop", " --home h"))  # type: ignore[arg-type]
     return console.export_text()
 
 
@@ -42,7 +42,7 @@ def test_a_score_that_is_not_finite_is_said_in_words() -> None:
 
 def test_how_to_undo_is_told_only_after_a_kept_night() -> None:
     assert "undo" not in screen()
-    assert "undo" in screen(night={**NIGHT, "outcome": "kept"})
+    assert "dreamloop revert --home h" in screen(night={**NIGHT, "outcome": "kept"})
 
 
 def test_left_out_items_are_counted_on_the_screen() -> None:
