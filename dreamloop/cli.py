@@ -70,28 +70,13 @@ def cycle(
 @_JSON
 def status(home: Path | None, as_json: bool) -> None:
     """What serves now, how the last night went, what waits to be learned."""
-    from dreamloop.ledger.history import History  # noqa: PLC0415
+    from dreamloop.report.status import read_status, status_lines  # noqa: PLC0415
 
-    place = _home(home)
-    ledger = History(place.ledger)
-    last = ledger.nights(1)
-    pointed = place.current.readlink().name if place.current.is_symlink() else None
-    facts = {
-        "home": str(place.root),
-        "generation": int(pointed) if pointed and pointed.isdigit() else None,
-        "nights": ledger.count(),
-        "pending_pairs": ledger.pending(),
-        "last_night": last[0] if last else None,
-    }
+    found = read_status(_home(home))
     if as_json:
-        _dump(facts)
-        return
-    serving = f"generation {facts['generation']}" if facts["generation"] else "the base model"
-    counts = ", ".join(f"{n} {outcome}" for outcome, n in ledger.count().items()) or "none yet"
-    click.echo(f"serving   {serving}\nnights    {counts}\nwaiting   {facts['pending_pairs']} mined pairs")
-    if last:
-        click.echo(f"last      night {last[0]['night']}: {last[0]['outcome']}. {last[0]['reason'] or ''}")
-    click.echo(f"home      {place.root}")
+        _dump(asdict(found))
+    else:
+        click.echo("\n".join(status_lines(found)))
 
 
 @cli.command()
@@ -104,7 +89,8 @@ def history(home: Path | None, as_json: bool, limit: int) -> None:
     """The latest nights, newest first."""
     from dreamloop.ledger.history import History  # noqa: PLC0415
 
-    nights = History(_home(home).ledger).nights(limit)
+    place = _home(home)
+    nights = History(place.ledger, place.lock).nights(limit)
     if as_json:
         _dump(nights)
         return
@@ -181,15 +167,16 @@ def _config_path(given: Path | None, home: Path) -> Path | None:
 def _print_night(place: Any, night: int, as_json: bool) -> None:
     from dreamloop.ledger.history import History  # noqa: PLC0415
 
-    record = History(place.ledger).night(night)
+    record = History(place.ledger, place.lock).night(night)
     if as_json:
         _dump(asdict(record))
         return
+    from dreamloop.keep.generations import pointed  # noqa: PLC0415
     from dreamloop.paths import default_home  # noqa: PLC0415
     from dreamloop.report.summary import night_screen, show  # noqa: PLC0415
 
     home = "" if place.root == default_home().absolute() else f" --home {place.root}"
-    show(night_screen(record, _program(), home))
+    show(night_screen(record, pointed(place), _program(), home))
 
 
 def _program() -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dreamloop.ledger.store import Ledger
+from dreamloop.lock import only_one_night
 from dreamloop.paths import Home
 
 
@@ -34,6 +35,23 @@ def test_status_says_what_serves_and_how_the_last_night_went(with_nights: Home) 
     assert done.returncode == 0
     assert "the base model" in done.stdout
     assert "night 2: reverted. because reverted" in done.stdout
+
+
+def test_a_killed_night_is_interrupted_and_a_running_one_runs(with_nights: Home) -> None:
+    ledger = Ledger(with_nights.ledger)
+    ledger.begin("2026-01-03T03:30:00+00:00", 0, "{}", {}, "tiny")
+    ledger.close()
+    assert "night 3: interrupted" in dreamloop("status", "--home", str(with_nights.root)).stdout
+    with only_one_night(with_nights.lock):
+        assert "night 3: running" in dreamloop("status", "--home", str(with_nights.root)).stdout
+
+
+def test_status_tells_when_the_serving_generation_is_gone(with_nights: Home) -> None:
+    with_nights.current.symlink_to("generations/000004")
+    done = dreamloop("status", "--home", str(with_nights.root))
+    assert done.returncode == 0
+    assert "damaged   Generation 4" in done.stdout
+    assert "--to 0" in done.stdout
 
 
 def test_history_shows_the_newest_night_first(with_nights: Home) -> None:

@@ -72,7 +72,7 @@ def config(tiny_folder: Path, small_items: Path, tmp_path: Path) -> Config:
 
 def run(home: Home, config: Config) -> NightRecord:
     number = cycle.run_night(home, config, Silent(), now)
-    return History(home.ledger).night(number)
+    return History(home.ledger, home.lock).night(number)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_wrong_setting_is_one_sentence_and_a_failed_night(
 ) -> None:
     with pytest.raises(error, match=words):
         cycle.run_night(home, config.model_copy(update=change), Silent(), now)
-    record = History(home.ledger).night(1)
+    record = History(home.ledger, home.lock).night(1)
     assert record.night["outcome"] == "failed"
     assert words in record.night["reason"]
 
@@ -233,7 +233,7 @@ def test_a_killed_night_changes_nothing_and_the_next_one_says_so(
     assert generations.current(home) is None
     record = run(home, config)
     assert record.night["night"] == 2
-    assert History(home.ledger).night(1).night["outcome"] == "interrupted"
+    assert History(home.ledger, home.lock).night(1).night["outcome"] == "interrupted"
     assert not list(home.candidates.iterdir())
 
 
@@ -282,7 +282,7 @@ def test_a_training_item_that_is_a_gate_item_is_set_aside(home: Home, config: Co
     log.write_text(json.dumps(tree) + "\n")
     record = run(home, config.model_copy(update={"sources": (log,)}))
     assert {"stage": "collect", "reason": "too close to a gate item", "count": 1} in record.skips
-    assert History(home.ledger).pending() == 0
+    assert History(home.ledger, home.lock).pending() == 0
 
 
 def test_a_night_that_fails_after_the_pointer_moved_is_recorded_as_kept(
@@ -297,7 +297,7 @@ def test_a_night_that_fails_after_the_pointer_moved_is_recorded_as_kept(
     monkeypatch.setattr(generations, "point", point)
     with pytest.raises(KeyboardInterrupt):
         cycle.run_night(home, config, Silent(), now)
-    record = History(home.ledger).night(1)
+    record = History(home.ledger, home.lock).night(1)
     assert (record.night["outcome"], record.night["generation"]) == ("kept", 1)
     moves = sqlite3.connect(home.ledger).execute("SELECT generation, was FROM pointers").fetchall()
     assert moves == [(1, None)]
@@ -326,7 +326,7 @@ def test_a_broken_step_leaves_its_recipe_and_sets_its_mined_pairs_aside(home: Ho
     assert record.training is not None
     assert record.training["report"] is None
     assert record.training["recipe"]["dpo_learning_rate"] == 1e6
-    assert History(home.ledger).pending() == sum(row["n"] for row in record.mined) - 10
+    assert History(home.ledger, home.lock).pending() == sum(row["n"] for row in record.mined) - 10
 
 
 def test_timings_and_versions_are_kept(home: Home, config: Config) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dreamloop.errors import ConfigError, StateError
+from dreamloop.lock import is_held
 
 Row = dict[str, Any]
 
@@ -36,9 +38,15 @@ class NightRecord:
 
 
 class History:
-    """A ledger opened for reading."""
+    """A ledger opened for reading.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the ledger file.
+        lock: the home's lock; a night without an ending runs only while somebody holds it.
+    """
+
+    def __init__(self, path: Path, lock: Path) -> None:
+        self._lock = lock
         if not path.is_file():
             raise StateError(f"There is no ledger at {path} yet; 'dreamloop cycle' runs the first night.")
         try:
@@ -50,12 +58,12 @@ class History:
 
     def nights(self, limit: int) -> list[Row]:
         """The latest nights, newest first."""
-        return self._all("SELECT * FROM history ORDER BY night DESC LIMIT ?", limit)
+        return [self._told(row) for row in self._all("SELECT * FROM history ORDER BY night DESC LIMIT ?", limit)]
 
     def count(self) -> dict[str, int]:
         """How many nights ended how."""
-        rows = self._all("SELECT outcome, count(*) AS n FROM history GROUP BY outcome ORDER BY outcome")
-        return {row["outcome"]: row["n"] for row in rows}
+        outcomes = (self._told(row)["outcome"] for row in self._all("SELECT outcome, reason FROM history"))
+        return dict(sorted(Counter(outcomes).items()))
 
     def pending(self) -> int:
         """Mined pairs that no night has trained on."""
@@ -76,7 +84,7 @@ class History:
             last = self._all("SELECT coalesce(max(night), 0) AS n FROM nights")[0]["n"]
             raise ConfigError(f"There is no night {number}; the ledger holds nights 1 to {last}.")
         return NightRecord(
-            night=_decoded(nights[0], "config", "versions"),
+            night=_decoded(self._told(nights[0]), "config", "versions"),
             model=self._first("SELECT * FROM models WHERE night = ?", number),
             stages=self._all("SELECT stage, seconds FROM stages WHERE night = ? ORDER BY rowid", number),
             reads=self._all("SELECT * FROM reads WHERE night = ? ORDER BY path", number),
@@ -94,6 +102,11 @@ class History:
                 self._first("SELECT outcome, reasons FROM verdicts WHERE night = ?", number), "reasons"
             ),
         )
+
+    def _told(self, row: Row) -> Row:
+        if row["outcome"] != "running" or is_held(self._lock):
+            return row
+        return {**row, "outcome": "interrupted", "reason": "The process ended in the middle; it changed nothing."}
 
     def _all(self, query: str, *values: Any) -> list[Row]:
         return [dict(row) for row in self._db.execute(query, values)]

@@ -16,6 +16,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from dreamloop.errors import ModelError
 from dreamloop.log import Progress
 
@@ -49,9 +51,10 @@ def ensure_bundled(models: Path, progress: Progress) -> Path:
             converted.chmod(0o700)
             converted.rename(target)
             advance(1)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
         raise ModelError(
-            f"The bundled model cannot be written under {models} ({error.strerror or error}); "
+            f"The bundled model cannot be written under {models} ({why}); "
             "it needs 800 MB there, name another place with --home."
         ) from error
     return target

@@ -16,12 +16,18 @@ _COLOURS = {"kept": "green", "reverted": "red", "inconclusive": "yellow", "faile
 _MEANING = {
     "perplexity.prose": "reads prose", "perplexity.code": "reads code", "perplexity.chat": "reads conversations",
     "probes.push_back": "pushes back when wrong", "probes.accept": "accepts when right",
-    "probes.discrimination": "tells wrong from right", "probes.auc": "ranks wrong above right",
+    "probes.discrimination": "tells them apart", "probes.auc": "ranks wrong above right",
 }  # fmt: skip
 
 
-def night_screen(record: NightRecord, program: str, home: str = "") -> RenderableType:
-    """The whole night. ``program`` and ``home`` make the printed commands work as they stand."""
+def night_screen(record: NightRecord, serving: int | None, program: str, home: str = "") -> RenderableType:
+    """The whole night.
+
+    Args:
+        record: what the ledger tells of it.
+        serving: the generation that serves now, whatever the night did; None is the base model.
+        program: how this program is called, and home its --home flag, so that printed commands work.
+    """
     parts: list[RenderableType] = [_headline(record)]
     parts += [_collected(record), _dreamed(record)]
     if record.training:
@@ -29,7 +35,7 @@ def night_screen(record: NightRecord, program: str, home: str = "") -> Renderabl
     if record.measures:
         parts.append(_gate(record.measures, record.night.get("config", {}).get("gate", {}).get("confidence", 0.9)))
     parts.append(_verdict(record))
-    parts.append(_next_steps(record, program, home))
+    parts.append(_next_steps(record.night, serving, program, home))
     return Group(*parts)
 
 
@@ -47,7 +53,7 @@ def history_table(nights: list[Row]) -> RenderableType:
 
 
 def show(renderable: RenderableType) -> None:
-    """Print to standard output, 100 columns wide where there is no terminal."""
+    """Print to standard output, 110 columns wide where there is no terminal."""
     console = Console()
     (console if console.is_terminal else Console(width=110)).print(renderable)
 
@@ -118,7 +124,7 @@ def _trained(training: Row) -> RenderableType:
 
 def _gate(measures: list[Row], confidence: float) -> RenderableType:
     table = Table(title="Gate: yesterday's model and tonight's on the same held-out items", title_style="bold",
-                  title_justify="left", box=None, padding=(0, 2), header_style="dim")  # fmt: skip
+                  title_justify="left", box=None, padding=(0, 1), header_style="dim")  # fmt: skip
     table.add_column("measure")
     for name in ("before", "after", "change", f"{confidence:.0%} interval", "may lose", "items", ""):
         table.add_column(name, justify="right")
@@ -153,11 +159,9 @@ def _verdict(record: NightRecord) -> RenderableType:
     return Panel(body, title="Verdict", title_align="left", border_style=_COLOURS.get(night["outcome"], "white"))
 
 
-def _next_steps(record: NightRecord, program: str, home: str) -> RenderableType:
-    night = record.night
-    serving = f"generation {night['generation']}" if night["generation"] else "the base model"
-    lines = [f"serving now    {serving}"]
-    if night["outcome"] == "kept":
+def _next_steps(night: Row, serving: int | None, program: str, home: str) -> RenderableType:
+    lines = [f"serving now    {f'generation {serving}' if serving else 'the base model'}"]
+    if night["outcome"] == "kept" and night["generation"] == serving:
         lines.append(f"undo           {program} revert{home}")
     lines += [
         f"all nights     {program} history{home}",

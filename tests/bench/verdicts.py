@@ -73,7 +73,7 @@ def run(name: str, home: Home, config: Config, mutation: Mutation) -> dict[str, 
     started = time.monotonic()
     with patch.object(cycle, "train", sabotaged):
         night = cycle.run_night(home, config, setup(), lambda: datetime.now(UTC))
-    record = History(home.ledger).night(night)
+    record = History(home.ledger, home.lock).night(night)
     return {
         "name": name,
         "outcome": record.night["outcome"],

@@ -84,7 +84,15 @@ def test_the_ledger_refuses_a_training_item_that_is_a_gate_item(ledger: Ledger) 
     assert ledger.db["trainings"].count == 0
 
 
-@pytest.mark.parametrize("statement", ["UPDATE nights SET seed = 8", "DELETE FROM nights", "DELETE FROM pairs"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE nights SET seed = 8",
+        "DELETE FROM nights",
+        "DELETE FROM pairs",
+        "INSERT OR REPLACE INTO nights SELECT night, started_at, 8, config, versions, model FROM nights",
+    ],
+)
 def test_history_cannot_be_rewritten(ledger: Ledger, statement: str) -> None:
     ledger.record_collected(begun(ledger), collected())
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
@@ -103,7 +111,7 @@ def test_numbers_that_are_not_finite_are_kept_as_null_and_not_lost(ledger: Ledge
     night = begun(ledger)
     nan = float("nan")
     ledger.record_gate(night, "suite", [Measure("m", "u", nan, float("inf"), nan, nan, nan, 0.1, 1, 1)])
-    (row,) = History(home.ledger).night(night).measures
+    (row,) = History(home.ledger, home.lock).night(night).measures
     assert (row["incumbent"], row["candidate"], row["margin"]) == (None, None, 0.1)
 
 
@@ -125,5 +133,5 @@ def test_the_file_is_private_in_wal_mode_and_opens_again_with_its_migrations_don
 
 def test_reading_never_creates_or_changes_the_file(home: Home) -> None:
     with pytest.raises(StateError, match="no ledger"):
-        History(home.ledger)
+        History(home.ledger, home.lock)
     assert not home.ledger.exists()

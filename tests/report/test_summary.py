@@ -12,13 +12,13 @@ MEASURE = {
 }  # fmt: skip
 
 
-def screen(**changes: object) -> str:
+def screen(serving: int | None = 2, **changes: object) -> str:
     empty: dict[str, object] = {
         "night": NIGHT, "model": None, "stages": [], "reads": [], "skips": [], "mined": [], "rewrites": [],
         "scenarios": [], "training": None, "measures": [], "verdict": None,
     }  # fmt: skip
     console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - closed with the test
-    console.print(night_screen(NightRecord(**{**empty, **changes}), "dreamloop", " --home h"))  # type: ignore[arg-type]
+    console.print(night_screen(NightRecord(**{**empty, **changes}), serving, "dreamloop", " --home h"))  # type: ignore[arg-type]
     return console.export_text()
 
 
@@ -40,9 +40,11 @@ def test_a_score_that_is_not_finite_is_said_in_words() -> None:
     assert "not finite" in screen(measures=[{**MEASURE, "candidate": None, "change": None, "low": None}])
 
 
-def test_how_to_undo_is_told_only_after_a_kept_night() -> None:
+def test_how_to_undo_is_told_only_where_the_kept_night_still_serves() -> None:
     assert "undo" not in screen()
-    assert "dreamloop revert --home h" in screen(night={**NIGHT, "outcome": "kept"})
+    kept = {**NIGHT, "outcome": "kept"}
+    assert "dreamloop revert --home h" in screen(night=kept)
+    assert "undo" not in screen(serving=1, night=kept)
 
 
 def test_left_out_items_are_counted_on_the_screen() -> None:

@@ -1,0 +1,69 @@
+"""Where things stand: what serves, how the nights went, what waits to be learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dreamloop.errors import StateError
+from dreamloop.keep import generations
+from dreamloop.ledger.history import History, Row
+from dreamloop.paths import Home
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One home at one moment.
+
+    Attributes:
+        generation: the one that serves; None is the base model.
+        damage: what is wrong with it, in a sentence; None when its weights are those that were kept.
+        nights: how many nights ended how.
+        pending_pairs: mined pairs that no night has trained on.
+        last_night: the latest row of the ledger's history.
+    """
+
+    home: str
+    generation: int | None
+    damage: str | None
+    nights: dict[str, int]
+    pending_pairs: int
+    last_night: Row | None
+
+
+def read_status(home: Home) -> Status:
+    """Look at the pointer, the generation's weights and the ledger.
+
+    Raises:
+        StateError: there is no ledger yet, or it cannot be read.
+    """
+    ledger = History(home.ledger, home.lock)
+    last = ledger.nights(1)
+    return Status(
+        home=str(home.root),
+        generation=generations.pointed(home),
+        damage=_damage(home),
+        nights=ledger.count(),
+        pending_pairs=ledger.pending(),
+        last_night=last[0] if last else None,
+    )
+
+
+def status_lines(status: Status) -> list[str]:
+    """The same for a person."""
+    serving = f"generation {status.generation}" if status.generation else "the base model"
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in status.nights.items()) or "none yet"
+    lines = [f"serving   {serving}"]
+    if status.damage:
+        lines.append(f"damaged   {status.damage}")
+    lines += [f"nights    {counts}", f"waiting   {status.pending_pairs} mined pairs"]
+    if last := status.last_night:
+        lines.append(f"last      night {last['night']}: {last['outcome']}. {last['reason'] or ''}".rstrip())
+    return [*lines, f"home      {status.home}"]
+
+
+def _damage(home: Home) -> str | None:
+    try:
+        generations.current(home)
+    except StateError as error:
+        return str(error)
+    return None
