@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,11 @@ WORDS = (
     "The quick brown fox jumps over the lazy dog and asks what a model should answer when the user is wrong. "
     "Yes, that is correct. No, that is not right, please check the total of 12 and 34 euros on Monday again."
 )
+
+
+# A background job of a script is born deaf to Ctrl-C and its children inherit that; those that tests
+# start must hear it, wherever the tests run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
