@@ -1,7 +1,8 @@
 """The command line. Each command imports what it needs when it runs, so that asking is quick.
 
 Exit codes: 0 done (kept, reverted and "nothing to learn" alike), 1 an error, 2 wrong configuration or
-usage, 3 another night is running, 4 the model, 5 state or ledger, 130 interrupted.
+usage, 3 another night is running, 4 the model, 5 state or ledger, 6 the vLLM server,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def cli() -> None:
     """A local language model gets a little better every night from its own logs, and never worse.
 
     Exit codes: 0 done (a reverted night is done too), 1 error, 2 configuration or usage, 3 another night
-    is running, 4 model, 5 state or ledger, 130 interrupted.
+    is running, 4 model, 5 state or ledger, 6 vLLM server, 130 interrupted.
     """
 
 
@@ -63,6 +64,21 @@ def cycle(
     signal.signal(signal.SIGTERM, _interrupt)
     night = run_night(place, config.model_copy(update=changes), progress, lambda: datetime.now(UTC))
     _print_night(place, night, as_json)
+
+
+@cli.command()
+@_HOME
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
+def daemon(home: Path | None, config_path: Path | None) -> None:
+    """Run a night at the configured time, every day, until told to stop."""
+    from datetime import datetime  # noqa: PLC0415
+
+    from dreamloop.daemon import Daemon  # noqa: PLC0415
+    from dreamloop.log import setup  # noqa: PLC0415
+
+    place = _home(home)
+    setup()
+    Daemon(place, _config_path(config_path, place.root), lambda: datetime.now().astimezone()).run()
 
 
 @cli.command()
@@ -128,6 +144,31 @@ def revert(home: Path | None, as_json: bool, to: int | None) -> None:
         click.echo(f"{names[0]} served before; now {names[1]} does.")
 
 
+@cli.command()
+@_HOME
+@_JSON
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
+def publish(home: Path | None, as_json: bool, config_path: Path | None) -> None:
+    """Let the running vLLM server serve the current generation, proven first.
+
+    For after the server was started again: it forgets its adapters.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from dreamloop.config import load_config  # noqa: PLC0415
+
+    place = _home(home)
+    config = load_config(_config_path(config_path, place.root))
+    from dreamloop.log import setup  # noqa: PLC0415
+    from dreamloop.swap import publish as publish_current  # noqa: PLC0415
+
+    said = publish_current(place, config, setup(), lambda: datetime.now(UTC))
+    if as_json:
+        _dump({"served": said})
+    else:
+        click.echo(said)
+
+
 def main() -> NoReturn:
     """Run the command line; expected failures are one sentence on stderr and an exit code."""
     try:
@@ -161,7 +202,8 @@ def _home(given: Path | None) -> Any:
 def _config_path(given: Path | None, home: Path) -> Path | None:
     if given:
         return given
-    return next((path for path in (Path("dreamloop.toml"), home / "dreamloop.toml") if path.is_file()), None)
+    here = (Path("dreamloop.toml").absolute(), home / "dreamloop.toml")
+    return next((path for path in here if path.is_file()), None)
 
 
 def _print_night(place: Any, night: int, as_json: bool) -> None:

@@ -80,13 +80,54 @@ class Gate(_Section):
     auc: Positive = Field(0.03, description="Area under the curve between wrong and right directions.")
 
 
+class Vllm(_Section):
+    """The vLLM server that writes and serves. Times are seconds."""
+
+    url: str | None = Field(
+        None, pattern=r"^https?://", description="A running server, http://127.0.0.1:8000. Unset: one for the night."
+    )
+    api_key_file: Path | None = Field(None, description="File with the server's API key. Unset: none is sent.")
+    base: str | None = Field(None, description="Name of the base model at 'url'. Unset: the one served from 'model'.")
+    alias: str = Field("dreamloop", pattern=r"^[\w.-]+$", description="Name under which the kept adapter is served.")
+    publish: bool = Field(True, description="Whether a kept adapter is loaded into the server and proven there.")
+    base_tolerance: Positive = Field(
+        0.1, description="Nats per token that the served base may be off, root mean square."
+    )
+    concurrency: Count = Field(64, description="Requests in flight at one time.")
+    request_timeout_s: Positive = Field(300, description="How long one request may take.")
+    drain_timeout_s: Positive = Field(60, description="How long answers begun by the old adapter may take to end.")
+    python: Path | None = Field(None, description="Interpreter that has vLLM. Unset: the one that runs dreamloop.")
+    port: int = Field(0, ge=0, le=65535, description="Loopback port of the night's own server; 0 finds a free one.")
+    start_timeout_s: Positive = Field(600, description="How long the night's own server may take to start.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Dtype of the night's own server. Unset: that of training."
+    )
+    max_model_len: Count = Field(2048, description="Longest prompt plus answer of the night's own server, in tokens.")
+    gpu_memory_utilization: float = Field(0.85, gt=0, le=1, description="Share of the GPU for the night's own server.")
+    cpu_kv_gib: Count = Field(2, description="GiB of key-value cache for the night's own server on a CPU.")
+    arguments: tuple[str, ...] = Field((), description="More arguments for the night's own server, as vLLM names them.")
+
+
+class Daemon(_Section):
+    """When nights come, and what happens when one does not end well."""
+
+    at: str = Field("03:30", pattern=r"^([01]?\d|2[0-3]):[0-5]\d$", description="Local time of the nightly run, HH:MM.")
+    cron: str | None = Field(None, description="Five cron fields instead of 'at', Sunday being 0 or 7.")
+    timezone: str | None = Field(None, description="IANA name such as 'Europe/Berlin'. Unset: the machine's.")
+    deadline_hours: Positive = Field(8.0, description="A night that takes longer is ended; yesterday's adapter stays.")
+    retries: int = Field(3, ge=0, description="How often a failed night is tried again before the next one is due.")
+    retry_minutes: Positive = Field(15.0, description="Wait before the first retry; it doubles with each failure.")
+
+
 class Config(_Section):
     """The whole configuration."""
 
     model: str = Field("bundled", description="Folder, Hugging Face id, or 'bundled' for SmolLM2-135M-Instruct.")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or another torch device.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Dtype of the base weights.")
-    engine: Literal["transformers"] = Field("transformers", description="What writes text: in the same process.")
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers", description="What writes text: 'transformers' in the same process, or a vLLM server."
+    )
     sources: tuple[Path, ...] = Field((), description="Log files and folders to learn from. Unset: dreams only.")
     seed: int = Field(
         0, ge=0, le=2**63 - 1, description="Decides every random choice, together with the night's number."
@@ -94,6 +135,13 @@ class Config(_Section):
     night: Night = Night()
     finetune: Finetune = Finetune()
     gate: Gate = Gate()
+    vllm: Vllm = Vllm()
+    daemon: Daemon = Daemon()
+
+    @property
+    def serves(self) -> bool:
+        """Whether a kept adapter goes into a vLLM server."""
+        return self.vllm.publish and (self.engine == "vllm" or self.vllm.url is not None)
 
 
 def load_config(path: Path | None) -> Config:
@@ -136,5 +184,8 @@ def _beside(folder: Path, config: Config) -> Config:
             "model": str(at(Path(config.model))) if config.model.startswith((".", "~")) else config.model,
             "finetune": config.finetune.model_copy(update={"replay_file": at(config.finetune.replay_file)}),
             "gate": config.gate.model_copy(update={"items": at(config.gate.items)}),
+            "vllm": config.vllm.model_copy(
+                update={"api_key_file": at(config.vllm.api_key_file), "python": at(config.vllm.python)}
+            ),
         }
     )

@@ -1,8 +1,9 @@
 """One night, top to bottom: the only file that sees every stage.
 
-collect → (load the model) → rewrite → dream → replay → finetune → gate → verdict → keep, and a ledger row
-for everything on the way. ``current`` moves once, after the verdict is on disk; whatever happens before
-that leaves yesterday's adapter where it was.
+collect → write (the engine: corrected replies, general answers) → load the model → dream → finetune → gate
+→ verdict → keep → publish, and a ledger row for everything on the way. ``current`` moves once, after the
+verdict is on disk and, where a server serves, after the server has proven what it serves; whatever
+happens before that leaves yesterday's adapter where it was.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from dreamloop import __version__, paths
 from dreamloop.collect.pairs import collect, in_turn
-from dreamloop.collect.rewrite import write_chosen
+from dreamloop.collect.rewrite import Draft, choose, draft
 from dreamloop.collect.scrub import scrubber
 from dreamloop.collect.sources import find_files
 from dreamloop.config import Config
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
-from dreamloop.errors import InvariantBroken
+from dreamloop.errors import EngineError, InvariantBroken
 from dreamloop.finetune.mix import encode_pairs
 from dreamloop.finetune.recipe import recipe_of, replay_count
 from dreamloop.finetune.replay import base_answers, from_file
@@ -33,14 +36,19 @@ from dreamloop.gate.measures import Items, Margins, compare, expected, score
 from dreamloop.gate.suite import ITEMS, Probe, Suite, load_suite
 from dreamloop.gate.verdict import decide
 from dreamloop.keep import generations
+from dreamloop.keep.publish import go_live
+from dreamloop.keep.witnesses import choose_witnesses, write_witnesses
 from dreamloop.ledger.store import Ledger
 from dreamloop.lock import only_one_night
 from dreamloop.log import Progress
+from dreamloop.model.engine import Writer, connected, writing
+from dreamloop.model.load import free_memory
 from dreamloop.model.wake import Model, wake
 from dreamloop.paths import Home
 from dreamloop.prompts import load_phrases, load_prompt
-from dreamloop.records import ChatRow, Dreamed, Generation, Pair, Scenario, Skip, Verdict
+from dreamloop.records import ChatRow, Correction, Dreamed, Generation, Pair, Scenario, Skip, Verdict
 from dreamloop.settle import settle
+from dreamloop.swap import offer, swap_of
 
 Clock = Callable[[], datetime]
 
@@ -68,13 +76,25 @@ class _Night:
     ledger: Ledger
     progress: Progress
     incumbent: Generation | None
+    timed: list[float] = field(default_factory=list)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage into the ledger."""
-        started = time.monotonic()
+        """Time a stage into the ledger, without the stages inside it."""
+        started, inside = time.monotonic(), len(self.timed)
         yield
-        self.ledger.record_stage(self.number, name, time.monotonic() - started)
+        seconds = time.monotonic() - started - sum(self.timed[inside:])
+        self.timed.append(seconds)
+        self.ledger.record_stage(self.number, name, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """A candidate that the gate would keep."""
+
+    candidate: Path
+    verdict: Verdict
+    base_digest: str
 
 
 def run_night(home: Home, config: Config, progress: Progress, now: Clock) -> int:
@@ -108,54 +128,70 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     with night.stage("collect"):
         files = find_files(list(night.config.sources))
         night.ledger.record_collected(night.number, collect(files, night.ledger.cursors(), night.progress))
-    plan = night.config.night
-    corrections = night.ledger.pending_corrections(plan.rewrites)
-    if not (night.ledger.pending_pairs() or corrections or plan.kinds):
+    corrections = night.ledger.pending_corrections(night.config.night.rewrites)
+    if not (night.ledger.pending_pairs() or corrections or night.config.night.kinds):
         return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
+    learned = _learn(night, corrections)
+    free_memory()
+    if isinstance(learned, Ending):
+        return learned
+    with night.stage("keep"):
+        kept = generations.promote(night.home, learned.candidate, night.number, learned.base_digest, serving)
+    with night.stage("publish"):
+        return _publish(night, kept, " ".join(learned.verdict.reasons), now)
 
+
+def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Ending:
+    """Everything that needs the model in memory; it is gone again when this returns."""
+    serving = night.incumbent.number if night.incumbent else None
     suite = load_suite(night.config.gate.items or ITEMS)
     night.ledger.record_gate_items(suite.digest, suite.texts())
-    with night.stage("load model"):
-        model = wake(night.config, night.home.models, night.incumbent, night.seed, night.progress)
-        night.ledger.record_model(
-            night.number, model.policy.digest, str(model.policy.device),
-            str(model.policy.dtype).removeprefix("torch."), serving, model.exactness,
-        )  # fmt: skip
+
+    @cache
+    def model() -> Model:
+        with night.stage("load model"):
+            return _wake(night)
+
+    with night.stage("write"), writing(night.config, night.home, night.incumbent, model, night.progress) as writer:
+        drafts = _draft(night, writer, corrections)
+        answers = _replay(night, writer, suite)
     with night.stage("rewrite"):
-        night.ledger.record_written(
-            night.number,
-            write_chosen(corrections, model.sampler, model.policy, model.encoder,
-                         load_prompt(paths.prompts_folder(), "rewrite"),
-                load_prompt(paths.prompts_folder(), "told"), night.config.finetune.max_length,
-                         night.seed, night.progress),
-        )  # fmt: skip
-        mined = _mined_pairs(night, model, suite)
+        told = load_prompt(paths.prompts_folder(), "told")
+        night.ledger.record_written(night.number, choose(drafts, model().policy, model().encoder, told))
+        mined = _mined_pairs(night, model(), suite)
     with night.stage("dream"):
-        dreamed, lessons = _dream(night, suite, (plan.behavioural - len(mined)) // 2)
+        dreamed, lessons = _dream(night, suite, (night.config.night.behavioural - len(mined)) // 2)
     pairs = [*mined, *(pair for twins in dreamed.twins for pair in pairs_of(twins))]
     if not pairs:
         return Ending("nothing to learn", "No usable pair and no fresh scenario tonight.", serving)
-    with night.stage("replay"):
-        replay = _replay(night, model, suite, len(pairs))
+    replay = answers[: replay_count(len(pairs), night.config.night.replay_share)]
     try:
         with night.stage("finetune"):
-            _train(night, model, pairs, replay)
+            _train(night, model(), pairs, replay)
     except InvariantBroken as error:
         night.ledger.record_broken(night.number, recipe_of(night.config.finetune, night.seed), mined)
         night.ledger.record_verdict(night.number, Verdict("revert", (str(error),)))
         return Ending("reverted", str(error), serving)
     with night.stage("gate"):
-        candidate = generations.write_candidate(model.policy, night.home, night.number)
-        verdict = _judge(night, model, suite, lessons, _probes(dreamed))
+        candidate = generations.write_candidate(model().policy, night.home, night.number)
+        verdict = _judge(night, model(), suite, lessons, _probes(dreamed))
     night.ledger.record_verdict(night.number, verdict)
     if verdict.outcome != "keep":
         generations.discard(candidate)
         return Ending(_OUTCOMES[verdict.outcome], " ".join(verdict.reasons), serving)
-    with night.stage("keep"):
-        kept = generations.promote(night.home, candidate, night.number, model.policy.digest, serving)
-        generations.point(night.home, kept.number)
-        night.ledger.record_pointer(now().isoformat(), kept.number, serving, f"night {night.number} was kept")
-    return Ending("kept", " ".join(verdict.reasons), kept.number)
+    with night.stage("witness"):
+        rows, _ = encode_pairs(model().encoder, pairs, night.config.finetune.max_length)
+        write_witnesses(choose_witnesses(model().policy, list(rows.values()), model().serving), candidate)
+    return _Learned(candidate, verdict, model().policy.digest)
+
+
+def _wake(night: _Night) -> Model:
+    model = wake(night.config, night.home.models, night.incumbent, night.seed, night.progress)
+    night.ledger.record_model(
+        night.number, model.policy.digest, str(model.policy.device), str(model.policy.dtype).removeprefix("torch."),
+        night.incumbent.number if night.incumbent else None, model.exactness,
+    )  # fmt: skip
+    return model
 
 
 # --- what to learn -----------------------------------------------------------------------------
@@ -220,9 +256,16 @@ def _probe(scenario: Scenario) -> Probe:
     )
 
 
-def _replay(night: _Night, model: Model, suite: Suite, behavioural: int) -> list[ChatRow]:
+def _draft(night: _Night, writer: Writer, corrections: Sequence[Correction]) -> list[Draft]:
+    return draft(
+        corrections, writer.sampler, "incumbent" if night.incumbent else None, writer.encoder,
+        load_prompt(paths.prompts_folder(), "rewrite"), night.config.finetune.max_length, night.seed, night.progress,
+    )  # fmt: skip
 
-    count = replay_count(behavioural, night.config.night.replay_share)
+
+def _replay(night: _Night, writer: Writer, suite: Suite) -> list[ChatRow]:
+    """General answers for a whole night's dose; a smaller night uses the first of them."""
+    count = replay_count(night.config.night.behavioural, night.config.night.replay_share)
     file = night.config.finetune.replay_file
     if file:
         rows, skips = from_file(file, count, night.seed)
@@ -230,7 +273,7 @@ def _replay(night: _Night, model: Model, suite: Suite, behavioural: int) -> list
             rows = [scrub.row(row) for row in rows]
     else:
         prompts = load_phrases(paths.prompts_folder(), "replay")["prompts"]
-        rows, skips = base_answers(model.policy, model.sampler, prompts, count, night.seed, night.progress)
+        rows, skips = base_answers(writer.sampler, prompts, count, night.seed, night.progress)
     held_out = GateTexts(suite.texts())
     near = [held_out(row.texts()) for row in rows]
     kept = [row for row, close in zip(rows, near, strict=True) if not close]
@@ -258,6 +301,35 @@ def _judge(night: _Night, model: Model, suite: Suite, lessons: Sequence[Probe], 
     measures = compare(items, old, new, margins, night.seed)
     night.ledger.record_gate(night.number, suite.digest, measures)
     return decide(measures, expected(items))
+
+
+# --- keep and serve ----------------------------------------------------------------------------
+
+
+def _publish(night: _Night, kept: Generation, why: str, now: Clock) -> Ending:
+    """Move `current`; where a server serves, only after it has proven that it serves the candidate."""
+    serving = night.incumbent.number if night.incumbent else None
+    if not night.config.serves:
+        return _point(night, kept, why, now)
+    try:
+        with connected(night.config, night.home, night.progress) as session:
+            proof = offer(session, night.config.vllm, kept, night.ledger, now().isoformat(), night.progress)
+            if not proof.passed:
+                generations.remove(night.home, kept.number)
+                return Ending("reverted", f"The gate would have kept it, but the swap failed. {proof.reason}", serving)
+            ending = _point(night, kept, f"{why} {proof.reason}", now)
+            go_live(session.client, swap_of(session, night.config.vllm, kept), night.config.vllm.drain_timeout_s)
+            return ending
+    except EngineError as error:
+        return _point(night, kept, f"{why} Not served yet: {error} 'dreamloop publish' tries again.", now)
+
+
+def _point(night: _Night, kept: Generation, why: str, now: Clock) -> Ending:
+    was = night.incumbent.number if night.incumbent else None
+    if generations.pointed(night.home) != kept.number:
+        generations.point(night.home, kept.number)
+        night.ledger.record_pointer(now().isoformat(), kept.number, was, f"night {night.number} was kept")
+    return Ending("kept", why, kept.number)
 
 
 # --- around the night --------------------------------------------------------------------------

@@ -37,6 +37,16 @@ class StateError(DreamloopError):
     exit_code = 5
 
 
+class EngineError(DreamloopError):
+    """The vLLM server cannot be started or reached, or does not do what it was asked."""
+
+    exit_code = 6
+
+
+class SwapRefused(EngineError):
+    """What the server serves under the new name is not the candidate; the old adapter stays."""
+
+
 class InvariantBroken(DreamloopError):
     """A promise of the training step does not hold; the night ends and yesterday's adapter stays."""
 

@@ -1,4 +1,4 @@
-"""One night at a time: a lock that the kernel gives back whatever happens to its holder."""
+"""One night and one daemon at a time: locks that the kernel gives back whatever happens to their holders."""
 
 from __future__ import annotations
 
@@ -22,12 +22,26 @@ def only_one_night(path: Path) -> Iterator[None]:
         NightBusy: another process holds it.
         StateError: the lock file cannot be opened.
     """
+    with _only_one("night", path):
+        yield
+
+
+@contextmanager
+def only_one_daemon(path: Path) -> Iterator[None]:
+    """The same for the daemon of a home."""
+    with _only_one("daemon", path):
+        yield
+
+
+@contextmanager
+def _only_one(what: str, path: Path) -> Iterator[None]:
     descriptor = _opened(path)
     try:
         if not _taken(descriptor):
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise NightBusy(
-                f"Another night is running (process {holder} holds {path}); wait for it, or look at 'dreamloop status'."
+                f"Another {what} is running (process {holder} holds {path}); "
+                "wait for it, or look at 'dreamloop status'."
             )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -37,7 +51,7 @@ def only_one_night(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a night runs now. The file's text may be that of a dead process; the lock never is."""
+    """Whether somebody runs now. The file's text may be that of a dead process; the lock never is."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -3,6 +3,8 @@
 A home looks like this, all of it mode 0700::
 
     ledger.db  lock  current -> generations/000041  generations/  candidates/  models/
+    daemon.json  daemon.lock    when the next night is due, how the last ones ended
+    engine.json  vllm.log    the night's own vLLM server: its process group while it runs, what it said
 """
 
 from __future__ import annotations
@@ -59,6 +61,22 @@ class Home:
     @property
     def candidates(self) -> Path:
         return self.root / "candidates"
+
+    @property
+    def daemon_lock(self) -> Path:
+        return self.root / "daemon.lock"
+
+    @property
+    def daemon_note(self) -> Path:
+        return self.root / "daemon.json"
+
+    @property
+    def engine_note(self) -> Path:
+        return self.root / "engine.json"
+
+    @property
+    def engine_log(self) -> Path:
+        return self.root / "vllm.log"
 
     @property
     def models(self) -> Path:

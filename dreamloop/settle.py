@@ -31,6 +31,8 @@ def settle(ledger: Ledger, home: Home, now: Callable[[], datetime], error: BaseE
                 )
             ledger.end(number, now().isoformat(), "kept", "Kept; the night stopped before it could say so.", number)
         else:
+            if not ledger.knows_generation(number):
+                generations.remove(home, number)  # kept by the gate, but killed before it could serve
             ledger.end(number, now().isoformat(), *_ending(error), serving)
     for folder in home.candidates.iterdir():
         generations.discard(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from dreamloop.config import Config, Finetune, Gate, Night
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import Policy, load_policy
-from dreamloop.paths import Home, default_home
+from dreamloop.paths import SAMPLES, Home, default_home
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -118,3 +120,31 @@ def small_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
     talks = (f'[[document]]\nname = "{k}"\nturns = ["Talk {k}?", "An answer to it."]\n' for k in range(5))
     (folder / "chat.toml").write_text("".join(talks))
     return folder
+
+
+@pytest.fixture
+def config(tiny_folder: Path, small_items: Path, tmp_path: Path) -> Config:
+    """A small night: the tiny model says nothing sensible, so replay comes from a file."""
+    turns = ([("user", f"Hello number {k}?"), ("assistant", "The lazy dog.")] for k in range(8))
+    rows = ({"messages": [{"role": role, "content": content} for role, content in row]} for row in turns)
+    replay = tmp_path / "replay.jsonl"
+    replay.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return Config(
+        model=str(tiny_folder),
+        sources=(SAMPLES,),
+        night=Night(rewrites=2),
+        finetune=Finetune(replay_file=replay),
+        gate=Gate(items=small_items, lesson_twins=7),
+    )
+
+
+@pytest.fixture
+def config_file(config: Config, tmp_path: Path) -> Path:
+    """The same small night for a process of its own."""
+    file = tmp_path / "dreamloop.toml"
+    file.write_text(
+        f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[night]\nrewrites = 2\n'
+        f'[finetune]\nreplay_file = "{config.finetune.replay_file}"\n'
+        f'[gate]\nitems = "{config.gate.items}"\nlesson_twins = 7\n'
+    )
+    return file

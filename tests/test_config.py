@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from dreamloop.config import Config, Finetune, Gate, Night, load_config
+from dreamloop.config import Config, Daemon, Finetune, Gate, Night, Vllm, load_config
 from dreamloop.errors import ConfigError
 from dreamloop.finetune.recipe import recipe_of
 
@@ -35,10 +35,10 @@ def test_sources_are_relative_to_the_file(tmp_path: Path) -> None:
 
 
 def test_every_knob_is_explained() -> None:
-    sections: tuple[type[BaseModel], ...] = (Config, Night, Finetune, Gate)
+    sections: tuple[type[BaseModel], ...] = (Config, Night, Finetune, Gate, Vllm, Daemon)
     for section in sections:
         for name, field in section.model_fields.items():
-            assert field.description or name in {"night", "finetune", "gate"}, name
+            assert field.description or name in {"night", "finetune", "gate", "vllm", "daemon"}, name
 
 
 @pytest.mark.parametrize("rank", [1, 4, 8, 16, 64])

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from dreamloop import cycle
-from dreamloop.config import Config, Finetune, Gate, Night
+from dreamloop.config import Config, Night
 from dreamloop.errors import ConfigError, ModelError, NightBusy, StateError
 from dreamloop.finetune.step import train
 from dreamloop.gate.suite import load_suite
@@ -27,47 +27,15 @@ from dreamloop.keep import generations
 from dreamloop.ledger.history import History, NightRecord
 from dreamloop.lock import only_one_night
 from dreamloop.log import Silent
-from dreamloop.paths import SAMPLES, Home
+from dreamloop.paths import Home
 from dreamloop.records import Measure, Pair, Verdict
 from dreamloop.undo import revert
 
 pytestmark = pytest.mark.night
 
-QUESTIONS = tuple(f"Hello number {k}?" for k in range(8))
-
 
 def now() -> datetime:
     return datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
-
-
-def _replay_line(question: str) -> str:
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "The lazy dog."}]
-    return json.dumps({"messages": turns})
-
-
-def _toml(config: Config, folder: Path) -> Path:
-    """The same small night for a process of its own."""
-    file = folder / "dreamloop.toml"
-    file.write_text(
-        f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[night]\nrewrites = 2\n'
-        f'[finetune]\nreplay_file = "{config.finetune.replay_file}"\n'
-        f'[gate]\nitems = "{config.gate.items}"\nlesson_twins = 7\n'
-    )
-    return file
-
-
-@pytest.fixture
-def config(tiny_folder: Path, small_items: Path, tmp_path: Path) -> Config:
-    """A small night: the tiny model says nothing sensible, so replay comes from a file."""
-    replay = tmp_path / "replay.jsonl"
-    replay.write_text("".join(f"{_replay_line(question)}\n" for question in QUESTIONS))
-    return Config(
-        model=str(tiny_folder),
-        sources=(SAMPLES,),
-        night=Night(rewrites=2),
-        finetune=Finetune(replay_file=replay),
-        gate=Gate(items=small_items, lesson_twins=7),
-    )
 
 
 def run(home: Home, config: Config) -> NightRecord:
@@ -89,7 +57,7 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_night_leaves_a_row_for_everything(home: Home, config: Config) -> None:
     record = run(home, config)
     assert record.night["outcome"] in {"kept", "reverted", "inconclusive"}
-    assert [stage["stage"] for stage in record.stages][:5] == ["collect", "load model", "rewrite", "dream", "replay"]
+    assert [stage["stage"] for stage in record.stages][:5] == ["collect", "load model", "write", "rewrite", "dream"]
     assert record.model is not None
     assert record.model["exactness"] < 1e-4
     assert sum(read["conversations"] for read in record.reads) >= 40
@@ -218,10 +186,9 @@ def test_a_second_night_at_the_same_time_is_refused(home: Home, config: Config) 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_night_changes_nothing_and_the_next_one_says_so(
-    home: Home, config: Config, tmp_path: Path, how: signal.Signals
+    home: Home, config: Config, config_file: Path, how: signal.Signals
 ) -> None:
-    file = _toml(config, tmp_path)
-    command = [sys.executable, "-m", "dreamloop", "cycle", "--home", str(home.root), "--config", str(file)]
+    command = [sys.executable, "-m", "dreamloop", "cycle", "--home", str(home.root), "--config", str(config_file)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as night:
         assert night.stderr is not None
         for line in night.stderr:
@@ -239,13 +206,13 @@ def test_a_killed_night_changes_nothing_and_the_next_one_says_so(
 
 @pytest.mark.parametrize("bytes_left", [4_096, 900_000])
 def test_a_full_disk_is_one_sentence_and_leaves_yesterdays_adapter(
-    home: Home, config: Config, tmp_path: Path, bytes_left: int
+    home: Home, config: Config, config_file: Path, bytes_left: int
 ) -> None:
     # The kernel refuses to let any file grow further: the nearest thing to a full disk without being root.
     program = (
         f"import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, ({bytes_left}, {bytes_left}))\n"
         "from dreamloop.cli import main\n"
-        f"sys.argv = {['dreamloop', 'cycle', '--home', str(home.root), '--config', str(_toml(config, tmp_path))]!r}\n"
+        f"sys.argv = {['dreamloop', 'cycle', '--home', str(home.root), '--config', str(config_file)]!r}\n"
         "main()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

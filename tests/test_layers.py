@@ -11,7 +11,7 @@ import dreamloop
 
 ROOT = Path(dreamloop.__file__).parent
 STAGES = {"collect", "dream", "finetune", "gate", "keep", "ledger"}
-HOUSE = {"config", "paths", "prompts", "log", "lock"}
+HOUSE = {"config", "paths", "prompts", "log", "lock", "processes", "notify", "memory", "schedule"}
 WORDS = {"records", "errors"}
 
 # What each part of the house may import, besides itself.
@@ -21,11 +21,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(HOUSE, WORDS | HOUSE),
     "model": WORDS | HOUSE,
     **{stage: WORDS | HOUSE | {"model"} for stage in STAGES},
-    "cycle": WORDS | HOUSE | STAGES | {"model", "settle", "__init__"},
+    "cycle": WORDS | HOUSE | STAGES | {"model", "settle", "swap", "__init__"},
     "settle": WORDS | HOUSE | {"keep", "ledger"},
+    "swap": WORDS | HOUSE | {"keep", "ledger", "model"},
     "undo": WORDS | HOUSE | {"keep", "ledger", "settle"},
     "report": WORDS | HOUSE | {"ledger", "keep"},
-    "cli": WORDS | HOUSE | STAGES | {"model", "cycle", "undo", "report", "__init__"},
+    "daemon": WORDS | HOUSE | {"ledger"},
+    "cli": WORDS | HOUSE | STAGES | {"model", "cycle", "undo", "swap", "daemon", "report", "__init__"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -34,6 +36,8 @@ HEAVY_LIVES_IN = {
     "transformers": {"model"},
     "peft": {"model"},
     "sqlite_utils": {"ledger"},
+    "apscheduler": {"daemon", "schedule"},
+    "httpx": {"model"},
 }
 
 

@@ -30,3 +30,11 @@ def test_a_quick_command_imports_nothing_heavy(command: list[str], home: Home) -
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "heavy: [] exit 0" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_daemon_imports_nothing_heavy() -> None:
+    program = (
+        f"import sys, dreamloop.daemon\nprint([name for name in {(*HEAVY, 'sqlite_utils')!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from dreamloop.errors import UnusableRow
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder, Row
-from dreamloop.model.load import Policy
+from dreamloop.model.load import Adapter, Policy
 from dreamloop.model.sampler import Request, Sampler
 from dreamloop.model.score import completion_logprobs
 from dreamloop.prompts import Prompt
@@ -28,40 +29,55 @@ _CAPITULATION = re.compile(
 )
 
 
-def write_chosen(
-    corrections: Sequence[Correction], sampler: Sampler, policy: Policy, encoder: ChatEncoder,
-    rewrite: Prompt, told: Prompt, max_length: int, seed: int, progress: Progress,
-) -> list[Written]:  # fmt: skip
-    """Try to write the chosen side of each correction.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the engine wrote for one correction; ``fault`` says why it is refused, empty where it is not."""
 
-    An answer is taken only if it is finished, new, free of apology and of the hint, and if the model
-    itself, told the correction beforehand, finds it likelier per token than what it said first.
+    correction: Correction
+    text: str
+    fault: str
+
+
+def draft(
+    corrections: Sequence[Correction], sampler: Sampler, adapter: Adapter | None, encoder: ChatEncoder,
+    rewrite: Prompt, max_length: int, seed: int, progress: Progress,
+) -> list[Draft]:  # fmt: skip
+    """Let the engine write the chosen side of each correction; only finished, new answers have no fault.
 
     Args:
         corrections: with their contexts.
-        sampler: the engine that writes. policy, encoder: what judges.
+        sampler, adapter: who writes. encoder: counts the tokens.
         rewrite: asks for the new answer after the first one and the correction.
-        told: puts the correction into the request, so that the first answer is not there to be copied.
         max_length: tokens that context and reply may have. seed: of the sampling.
         progress: where to show it.
     """
     asked = [(*c.context, Message("assistant", c.rejected), _remark(rewrite, c)) for c in corrections]
     usable = [i for i, context in enumerate(asked) if _fits(encoder, context, max_length - ROOM_FOR_REPLY)]
     requests = [Request(asked[i], ROOM_FOR_REPLY) for i in usable]
-    replies = sampler.sample(requests, seed, progress, "rewriting corrected replies")
-    outcome = dict.fromkeys(range(len(corrections)), "too long for the model, or refused by its template")
-    passed: dict[int, Reply] = {}
+    replies = sampler.sample(requests, adapter, seed, progress, "rewriting corrected replies")
+    drafts = [Draft(c, "", "too long for the model, or refused by its template") for c in corrections]
     for i, reply in zip(usable, replies, strict=True):
-        outcome[i] = _fault(corrections[i], reply)
-        if not outcome[i]:
-            passed[i] = reply
-    triples = [(_told(told, corrections[i]), reply.text, corrections[i].rejected) for i, reply in passed.items()]
-    for i, better in zip(passed, _preferred(triples, policy, encoder), strict=True):
-        outcome[i] = "" if better else "not likelier than the first reply, even when told"
-    return [
-        Written(c.digest, outcome[i] or "written", None if outcome[i] else _pair(c, passed[i].text))
-        for i, c in enumerate(corrections)
-    ]
+        drafts[i] = Draft(corrections[i], reply.text, _fault(corrections[i], reply))
+    return drafts
+
+
+def choose(drafts: Sequence[Draft], policy: Policy, encoder: ChatEncoder, told: Prompt) -> list[Written]:
+    """Take a draft only if the model, told the correction beforehand, finds it likelier than its first reply.
+
+    Args:
+        drafts: as written. policy, encoder: what judges.
+        told: puts the correction into the request, so that the first answer is not there to be copied.
+    """
+    passed = [d for d in drafts if not d.fault]
+    triples = [(_told(told, d.correction), d.text, d.correction.rejected) for d in passed]
+    better = dict(zip((d.correction.digest for d in passed), _preferred(triples, policy, encoder), strict=True))
+    return [_written(d, better.get(d.correction.digest, False)) for d in drafts]
+
+
+def _written(draft: Draft, better: bool) -> Written:
+    outcome = draft.fault or ("written" if better else "not likelier than the first reply, even when told")
+    pair = Pair(draft.correction.context, draft.text, draft.correction.rejected, draft.correction.provenance)
+    return Written(draft.correction.digest, outcome, pair if outcome == "written" else None)
 
 
 def _fits(encoder: ChatEncoder, context: Context, limit: int) -> bool:
@@ -78,10 +94,6 @@ def _remark(rewrite: Prompt, correction: Correction) -> Message:
 def _told(told: Prompt, correction: Correction) -> Context:
     request = told.render(request=correction.context[-1].content, correction=correction.correction.strip())
     return (*correction.context[:-1], Message("user", request))
-
-
-def _pair(correction: Correction, chosen: str) -> Pair:
-    return Pair(correction.context, chosen, correction.rejected, correction.provenance)
 
 
 def _fault(correction: Correction, reply: Reply) -> str:

@@ -15,7 +15,6 @@ from typing import Any
 
 from dreamloop.errors import ConfigError
 from dreamloop.log import Progress
-from dreamloop.model.load import Policy
 from dreamloop.model.sampler import Request, Sampler
 from dreamloop.records import ChatRow, Message, Skip
 
@@ -24,7 +23,7 @@ MAX_NEW_TOKENS = 128
 
 
 def base_answers(
-    policy: Policy, sampler: Sampler, prompts: Sequence[str], count: int, seed: int, progress: Progress
+    sampler: Sampler, prompts: Sequence[str], count: int, seed: int, progress: Progress
 ) -> tuple[list[ChatRow], list[Skip]]:
     """``count`` finished answers of the base model to general prompts drawn by ``seed``.
 
@@ -34,8 +33,7 @@ def base_answers(
         return [], []
     asked = random.Random(seed).sample(list(prompts), min(len(prompts), round(count * OVERSAMPLE) + 2))
     requests = [Request((Message("user", prompt),), MAX_NEW_TOKENS) for prompt in asked]
-    with policy.using(None):
-        replies = sampler.sample(requests, seed, progress, "base answers for replay")
+    replies = sampler.sample(requests, None, seed, progress, "base answers for replay")
     finished = [
         ChatRow(request.context, reply.text, "base model")
         for request, reply in zip(requests, replies, strict=True)

@@ -70,6 +70,12 @@ def promote(home: Home, candidate: Path, number: int, base_digest: str, parent: 
     return read_generation(home, number)
 
 
+def remove(home: Home, number: int) -> None:
+    """Take a generation back that never served: its proof failed, or its night was killed before."""
+    if pointed(home) != number:
+        shutil.rmtree(_folder(home, number), ignore_errors=True)
+
+
 def discard(candidate: Path) -> None:
     """Remove a candidate that was not kept."""
     shutil.rmtree(candidate, ignore_errors=True)

@@ -73,6 +73,11 @@ class History:
         )
         return int(self._all(query)[0]["n"])
 
+    def last_proof(self) -> Row | None:
+        """What a server last showed of a generation; None in a ledger that no server was proven in."""
+        known = self._all("SELECT 1 FROM sqlite_master WHERE name = 'proofs'")  # a reader applies no migration
+        return self._first("SELECT * FROM proofs ORDER BY rowid DESC LIMIT 1") if known else None
+
     def night(self, number: int) -> NightRecord:
         """Everything about one night.
 

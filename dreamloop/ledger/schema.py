@@ -104,6 +104,19 @@ def first_tables(db: Database) -> None:
             _append_only(db, table)
 
 
+@migrations()
+def proofs(db: Database) -> None:
+    """What a server showed of a generation before people were let at it."""
+    db.execute(
+        """CREATE TABLE proofs (
+            proved_at TEXT NOT NULL, generation INTEGER NOT NULL, server TEXT NOT NULL, passed INTEGER NOT NULL,
+            reason TEXT NOT NULL, share REAL, share_error REAL, share_of_all REAL, share_of_all_error REAL,
+            base_off REAL, base_leak REAL
+        )"""
+    )
+    _append_only(db, "proofs")
+
+
 def _append_only(db: Database, table: str) -> None:
     for action in ("UPDATE", "DELETE"):
         db.execute(

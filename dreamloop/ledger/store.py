@@ -28,6 +28,7 @@ from dreamloop.records import (
     Measure,
     Message,
     Pair,
+    Proof,
     Provenance,
     Recipe,
     Skip,
@@ -231,6 +232,12 @@ class Ledger:
         """The decision, before anything on disk follows from it."""
         self._write("verdicts", [
             {"night": night, "outcome": verdict.outcome, "reasons": json.dumps(verdict.reasons)}
+        ])  # fmt: skip
+
+    def record_proof(self, proved_at: str, generation: int, server: str, proof: Proof) -> None:
+        """What a server showed of a generation."""
+        self._write("proofs", [
+            {"proved_at": proved_at, "generation": generation, "server": server, **_finite(asdict(proof))}
         ])  # fmt: skip
 
     # --- inside ----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ candidate. LoRA weights stay in float32 whatever the base's dtype is.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from collections.abc import Iterator
@@ -140,26 +141,45 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto", pack_token
     Raises:
         ModelError: not found, not loadable, or without a chat template.
     """
-    folder = _local_folder(name)
-    chosen = _device(device)
-    wanted = {"float32": torch.float32, "bfloat16": torch.bfloat16}.get(
-        dtype, torch.bfloat16 if chosen.type == "cuda" else torch.float32
-    )
+    folder = local_folder(name)
+    chosen, wanted = placement(device, dtype)
+    tokenizer = load_tokenizer(folder)
     try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415 - seconds of import
+        from transformers import AutoModelForCausalLM  # noqa: PLC0415 - seconds of import
         from transformers.utils import logging as hf_logging  # noqa: PLC0415 - as above
 
         hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers
-        tokenizer = AutoTokenizer.from_pretrained(folder)
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=wanted, attn_implementation="sdpa")
         model = model.to(chosen)
     except Exception as error:
         raise ModelError(_explain(name, error)) from error
-    if tokenizer.chat_template is None:
-        raise ModelError(f"The model {name} has no chat template; choose its instruct or chat version.")
-    if tokenizer.eos_token_id is None:
-        raise ModelError(f"The model {name} has no end-of-turn token (eos_token); choose an instruct version.")
     return Policy(model, tokenizer, name, folder_digest(Path(folder)), pack_tokens)
+
+
+def load_tokenizer(folder: str) -> Any:
+    """The tokenizer of a model folder.
+
+    Raises:
+        ModelError: not loadable, or without a chat template or an end-of-turn token.
+    """
+    try:
+        from transformers import AutoTokenizer  # noqa: PLC0415 - seconds of import
+
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:
+        raise ModelError(_explain(folder, error)) from error
+    if tokenizer.chat_template is None:
+        raise ModelError(f"The model {folder} has no chat template; choose its instruct or chat version.")
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"The model {folder} has no end-of-turn token (eos_token); choose an instruct version.")
+    return tokenizer
+
+
+def placement(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """Where a model goes and in which numbers, with 'auto' decided by this machine."""
+    chosen = _device(device)
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    return chosen, named.get(dtype, torch.bfloat16 if chosen.type == "cuda" else torch.float32)
 
 
 def folder_digest(folder: Path) -> str:
@@ -182,7 +202,12 @@ def _device(name: str) -> torch.device:
         raise ModelError(f"There is no device {name!r}; 'auto', 'cpu' and 'cuda' are the usual ones.") from error
 
 
-def _local_folder(name: str) -> str:
+def local_folder(name: str) -> str:
+    """The folder of a model: as named, or fetched from the hub.
+
+    Raises:
+        ModelError: neither is there.
+    """
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
         return str(folder)
@@ -219,6 +244,13 @@ def _explain(name: str, error: Exception) -> str:
 def _first_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]
+
+
+def free_memory() -> None:
+    """Give back what a policy held that nobody refers to any more, so that a server can have the GPU."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def peak_memory_mb(device: torch.device) -> int:

@@ -1,7 +1,7 @@
 """Engines that write text, behind one protocol; the rest of the code cannot tell them apart.
 
 This file holds the protocol and the embedded engine: transformers' own batched generation in the
-same process, on whatever adapter of the policy is active.
+same process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder, Tokens
-from dreamloop.model.load import Policy
+from dreamloop.model.load import Adapter, Policy
 from dreamloop.records import Context, Reply
 
 
@@ -32,8 +32,10 @@ class Request:
 class Sampler(Protocol):
     """Writes replies; the same seed and requests give the same replies as far as the engine allows."""
 
-    def sample(self, requests: Sequence[Request], seed: int, progress: Progress, what: str) -> list[Reply]:
-        """One reply per request, in order."""
+    def sample(
+        self, requests: Sequence[Request], adapter: Adapter | None, seed: int, progress: Progress, what: str
+    ) -> list[Reply]:
+        """One reply per request, in order, by the named adapter or, with None, by the base model."""
         ...
 
 
@@ -45,12 +47,14 @@ class TransformersSampler:
         self.encoder = encoder
         self.batch = batch
 
-    def sample(self, requests: Sequence[Request], seed: int, progress: Progress, what: str) -> list[Reply]:
+    def sample(
+        self, requests: Sequence[Request], adapter: Adapter | None, seed: int, progress: Progress, what: str
+    ) -> list[Reply]:
         """One reply per request, in order. Requests with equal settings share a batch."""
         prompts = [self.encoder.chat(request.context, generation_prompt=True) for request in requests]
         order = sorted(range(len(requests)), key=lambda i: (_settings(requests[i]), len(prompts[i])))
         replies: dict[int, Reply] = {}
-        with progress.track(what, len(requests), "replies") as advance:
+        with self.policy.using(adapter), progress.track(what, len(requests), "replies") as advance:
             for batch in _batches(order, requests, self.batch):
                 first = requests[batch[0]]
                 with torch.random.fork_rng(devices=self._generators()):

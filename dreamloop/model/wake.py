@@ -1,4 +1,4 @@
-"""A model made ready for a night: base, incumbent, a candidate that starts as the incumbent, an engine.
+"""A model made ready for a night: base, incumbent, and a candidate that starts as the incumbent.
 
 The scores are checked against plain forward passes on the real weights before anything relies on them.
 """
@@ -16,8 +16,7 @@ from dreamloop.errors import ModelError
 from dreamloop.log import Progress
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Adapter, Policy, load_policy
-from dreamloop.model.sampler import Sampler, TransformersSampler
+from dreamloop.model.load import Adapter, Policy, load_policy, local_folder
 from dreamloop.model.score import check_exactness
 from dreamloop.records import Generation
 
@@ -30,7 +29,6 @@ class Model:
 
     policy: Policy
     encoder: ChatEncoder
-    sampler: Sampler
     serving: Adapter | None
     exactness: float
 
@@ -48,8 +46,9 @@ def wake(config: Config, models: Path, incumbent: Generation | None, seed: int, 
     Raises:
         ModelError: not loadable, not exact, or the incumbent belongs to another base.
     """
-    name = str(ensure_bundled(models, progress)) if config.model == "bundled" else config.model
-    policy = load_policy(name, config.device, config.dtype, config.finetune.pack_tokens)
+    policy = load_policy(
+        base_folder(config, models, progress), config.device, config.dtype, config.finetune.pack_tokens
+    )
     if incumbent is None:
         policy.add_adapter("candidate", new_adapter(config), seed)
     elif incumbent.base_digest != policy.digest:
@@ -64,7 +63,12 @@ def wake(config: Config, models: Path, incumbent: Generation | None, seed: int, 
     policy.use(serving)
     encoder = ChatEncoder(policy.tokenizer)
     exactness = check_exactness(policy, encoder, TOLERANCE.get(policy.dtype, 0.02))
-    return Model(policy, encoder, TransformersSampler(policy, encoder), serving, exactness)
+    return Model(policy, encoder, serving, exactness)
+
+
+def base_folder(config: Config, models: Path, progress: Progress) -> str:
+    """The base model's folder on this machine, fetched first where it is not here yet."""
+    return str(ensure_bundled(models, progress)) if config.model == "bundled" else local_folder(config.model)
 
 
 def new_adapter(config: Config) -> LoraConfig:

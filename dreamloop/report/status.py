@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from dreamloop.errors import StateError
 from dreamloop.keep import generations
 from dreamloop.ledger.history import History, Row
+from dreamloop.lock import is_held
+from dreamloop.memory import read_memory
 from dreamloop.paths import Home
 
 
@@ -20,6 +22,8 @@ class Status:
         nights: how many nights ended how.
         pending_pairs: mined pairs that no night has trained on.
         last_night: the latest row of the ledger's history.
+        served: the latest proof that a server gave, as the ledger has it; None where there was none.
+        daemon: whether a daemon runs; next_night, failures and said are what it last noted.
     """
 
     home: str
@@ -28,6 +32,11 @@ class Status:
     nights: dict[str, int]
     pending_pairs: int
     last_night: Row | None
+    served: Row | None
+    daemon: bool
+    next_night: str | None
+    failures: int
+    said: str
 
 
 def read_status(home: Home) -> Status:
@@ -38,6 +47,7 @@ def read_status(home: Home) -> Status:
     """
     ledger = History(home.ledger, home.lock)
     last = ledger.nights(1)
+    memory = read_memory(home.daemon_note)
     return Status(
         home=str(home.root),
         generation=generations.pointed(home),
@@ -45,6 +55,11 @@ def read_status(home: Home) -> Status:
         nights=ledger.count(),
         pending_pairs=ledger.pending(),
         last_night=last[0] if last else None,
+        served=ledger.last_proof(),
+        daemon=is_held(home.daemon_lock),
+        next_night=memory.next_at,
+        failures=memory.failures,
+        said=memory.said,
     )
 
 
@@ -58,7 +73,17 @@ def status_lines(status: Status) -> list[str]:
     lines += [f"nights    {counts}", f"waiting   {status.pending_pairs} mined pairs"]
     if last := status.last_night:
         lines.append(f"last      night {last['night']}: {last['outcome']}. {last['reason'] or ''}".rstrip())
-    return [*lines, f"home      {status.home}"]
+    if served := status.served:
+        how = "proven" if served["passed"] else "refused"
+        lines.append(f"server    generation {served['generation']} {how} at {served['server']}. {served['reason']}")
+    return [*lines, f"daemon    {_daemon(status)}", f"home      {status.home}"]
+
+
+def _daemon(status: Status) -> str:
+    if not status.daemon:
+        return "not running"
+    failed = f" {status.failures} failed in a row." if status.failures else ""
+    return f"next night {(status.next_night or 'not known')[:16].replace('T', ' ')}. {status.said}{failed}".rstrip()
 
 
 def _damage(home: Home) -> str | None:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from dreamloop.collect.rewrite import write_chosen
+from dreamloop.collect.rewrite import choose, draft
 from dreamloop.log import Progress, Silent
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Policy
+from dreamloop.model.load import Adapter, Policy
 from dreamloop.model.sampler import Request
 from dreamloop.paths import prompts_folder
 from dreamloop.prompts import load_prompt
-from dreamloop.records import Correction, Message, Pair, Provenance, Reply
+from dreamloop.records import Correction, Message, Pair, Provenance, Reply, Written
 
 WHERE = Provenance("test", "c", 1, "text correction", "medium")
 REWRITE, TOLD = (load_prompt(prompts_folder(), name) for name in ("rewrite", "told"))
@@ -25,19 +25,27 @@ class Scripted:
         self.replies = replies
         self.asked: list[Request] = []
 
-    def sample(self, requests: Sequence[Request], seed: int, progress: Progress, what: str) -> list[Reply]:
+    def sample(
+        self, requests: Sequence[Request], adapter: Adapter | None, seed: int, progress: Progress, what: str
+    ) -> list[Reply]:
         self.asked += requests
         return list(self.replies)
 
 
+def rewritten(engine: Scripted, policy: Policy, encoder: ChatEncoder, max_length: int = 1024) -> Written:
+    drafts = draft([CORRECTION], engine, None, encoder, REWRITE, max_length, 0, Silent())
+    (result,) = choose(drafts, policy, encoder, TOLD)
+    return result
+
+
 def written(policy: Policy, encoder: ChatEncoder, reply: Reply) -> tuple[str, Pair | None]:
-    (result,) = write_chosen([CORRECTION], Scripted(reply), policy, encoder, REWRITE, TOLD, 1024, 0, Silent())
+    result = rewritten(Scripted(reply), policy, encoder)
     return result.outcome, result.pair
 
 
 def test_the_correction_is_a_hint_that_the_pair_does_not_carry(tiny: Policy, tiny_encoder: ChatEncoder) -> None:
     engine = Scripted(Reply("Monday is a day.", "stop", 5))
-    (result,) = write_chosen([CORRECTION], engine, tiny, tiny_encoder, REWRITE, TOLD, 1024, 0, Silent())
+    result = rewritten(engine, tiny, tiny_encoder)
     assert "No, I asked for a day." in engine.asked[0].context[-1].content
     if result.pair:
         assert result.pair.context == CORRECTION.context
@@ -64,5 +72,5 @@ def test_a_correction_too_long_for_the_model_is_counted_and_nothing_is_asked(
     tiny: Policy, tiny_encoder: ChatEncoder
 ) -> None:
     engine = Scripted()
-    (result,) = write_chosen([CORRECTION], engine, tiny, tiny_encoder, REWRITE, TOLD, 140, 0, Silent())
+    result = rewritten(engine, tiny, tiny_encoder, 140)
     assert (result.outcome, engine.asked) == ("too long for the model, or refused by its template", [])

@@ -9,7 +9,7 @@ import pytest
 from dreamloop.errors import ConfigError
 from dreamloop.finetune.replay import base_answers, from_file
 from dreamloop.log import Progress, Silent
-from dreamloop.model.load import Policy
+from dreamloop.model.load import Adapter
 from dreamloop.model.sampler import Request
 from dreamloop.records import Reply
 
@@ -17,32 +17,33 @@ PROMPTS = [f"Question {k}?" for k in range(40)]
 
 
 class Scripted:
-    """Finishes two answers of three, and remembers which policy it was asked under."""
+    """Finishes two answers of three, and remembers which adapter it was asked for."""
 
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
+    def __init__(self) -> None:
         self.adapters: list[object] = []
 
-    def sample(self, requests: Sequence[Request], seed: int, progress: Progress, what: str) -> list[Reply]:
-        self.adapters.append(self.policy.active)
+    def sample(
+        self, requests: Sequence[Request], adapter: Adapter | None, seed: int, progress: Progress, what: str
+    ) -> list[Reply]:
+        self.adapters.append(adapter)
         return [Reply("a full answer", "length" if k % 3 == 2 else "stop", 3) for k in range(len(requests))]
 
 
-def test_only_finished_answers_are_replayed_and_the_rest_is_counted(tiny: Policy) -> None:
-    rows, skips = base_answers(tiny, Scripted(tiny), PROMPTS, 6, 0, Silent())
+def test_only_finished_answers_are_replayed_and_the_rest_is_counted() -> None:
+    rows, skips = base_answers(Scripted(), PROMPTS, 6, 0, Silent())
     assert len(rows) == 6
     assert skips[0].count == 4
     assert len({row.context for row in rows}) == 6
 
 
-def test_the_same_seed_asks_the_same_questions(tiny: Policy) -> None:
-    asked = [base_answers(tiny, Scripted(tiny), PROMPTS, 4, seed, Silent())[0] for seed in (1, 1, 2)]
+def test_the_same_seed_asks_the_same_questions() -> None:
+    asked = [base_answers(Scripted(), PROMPTS, 4, seed, Silent())[0] for seed in (1, 1, 2)]
     assert asked[0] == asked[1] != asked[2]
 
 
-def test_no_replay_asks_nothing(tiny: Policy) -> None:
-    engine = Scripted(tiny)
-    assert base_answers(tiny, engine, PROMPTS, 0, 0, Silent()) == ([], [])
+def test_no_replay_asks_nothing() -> None:
+    engine = Scripted()
+    assert base_answers(engine, PROMPTS, 0, 0, Silent()) == ([], [])
     assert engine.adapters == []
 
 

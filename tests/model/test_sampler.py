@@ -15,7 +15,7 @@ def ask(text: str, tokens: int = 12, temperature: float = 0.7) -> Request:
 
 def sample(policy: Policy, requests: list[Request], seed: int = 0, batch: int = 16) -> list[Reply]:
     engine = TransformersSampler(policy, ChatEncoder(policy.tokenizer), batch)
-    return engine.sample(requests, seed, Silent(), "test")
+    return engine.sample(requests, None, seed, Silent(), "test")
 
 
 def test_replies_come_in_the_order_of_their_requests(tiny: Policy) -> None:

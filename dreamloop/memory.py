@@ -1,0 +1,58 @@
+"""What the daemon remembers over a restart, in one small file that `status` reads too."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dreamloop.errors import StateError
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the daemon remembers over a restart; times are ISO 8601.
+
+    Attributes:
+        handled: the scheduled time that the latest night ran for.
+        failures: nights in a row that failed. retry_at: when to try again, None for the next regular time.
+        running: process group of the night under way, so that a crash of the daemon leaves no stray.
+        began: when that group's leader was born, seconds since the epoch.
+        next_at: when the next night is due. said: how the last one ended, in a sentence.
+    """
+
+    handled: str | None = None
+    failures: int = 0
+    retry_at: str | None = None
+    running: int | None = None
+    began: float = 0.0
+    next_at: str | None = None
+    said: str = ""
+
+
+def read_memory(path: Path) -> Memory:
+    """What the last daemon wrote; a missing or damaged note is a fresh start."""
+    try:
+        raw: Any = json.loads(path.read_text(encoding="utf-8"))
+        memory = Memory(**raw)
+        for time in filter(None, (memory.handled, memory.retry_at, memory.next_at)):
+            datetime.fromisoformat(time)
+    except (OSError, ValueError, TypeError):
+        return Memory()
+    return memory
+
+
+def write_memory(memory: Memory, path: Path) -> None:
+    """Replace the note in one rename.
+
+    Raises:
+        StateError: the disk is full or not writable.
+    """
+    scratch = path.with_name(f".{path.name}")
+    try:
+        scratch.write_text(json.dumps(asdict(memory), indent=1) + "\n", encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise StateError(f"{path} cannot be written ({error.strerror}); free some disk space.") from error

@@ -1,0 +1,74 @@
+"""A generation offered to a server: shown to it, proven or refused, and noted in the ledger.
+
+A night does this with what it kept; `dreamloop publish` repeats it after the server was started again,
+or after a revert. People's requests go to one alias, which only ever moves to a proven generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from dreamloop.config import Config, Vllm
+from dreamloop.errors import ConfigError, SwapRefused
+from dreamloop.keep import generations
+from dreamloop.keep.publish import Swap, go_live, prove
+from dreamloop.keep.witnesses import read_witnesses
+from dreamloop.ledger.store import Ledger
+from dreamloop.lock import only_one_night
+from dreamloop.log import Progress
+from dreamloop.model.engine import Session, connected, versioned
+from dreamloop.paths import Home
+from dreamloop.records import Generation, Proof
+
+
+def swap_of(session: Session, knobs: Vllm, generation: Generation) -> Swap:
+    """What goes where on this server."""
+    name = versioned(knobs.alias, generation.number)
+    return Swap(session.base, name, knobs.alias, Path(generation.path))
+
+
+def offer(
+    session: Session, knobs: Vllm, generation: Generation, ledger: Ledger, when: str, progress: Progress
+) -> Proof:
+    """Load a generation under its own name, prove it, and note the outcome; the alias does not move yet.
+
+    Raises:
+        EngineError: the server cannot be asked. StateError: the generation has no witnesses.
+    """
+    witnesses = read_witnesses(Path(generation.path))
+    proof = prove(session.client, swap_of(session, knobs, generation), witnesses, knobs.base_tolerance, progress)
+    ledger.record_proof(when, generation.number, session.client.address.url, proof)
+    return proof
+
+
+def publish(home: Home, config: Config, progress: Progress, now: Callable[[], datetime]) -> str:
+    """Let the running server serve what ``current`` names; returns what it does now, in a sentence.
+
+    Raises:
+        ConfigError: no server is configured. SwapRefused: it does not serve what it was given.
+        EngineError, StateError, NightBusy: as their sentences say.
+    """
+    if not config.vllm.url:
+        raise ConfigError("There is no running server to publish to; set vllm.url in dreamloop.toml.")
+    home.create()
+    with only_one_night(home.lock), connected(config, home, progress) as session:
+        generation = generations.current(home)
+        alias = config.vllm.alias
+        if generation is None:
+            for name in session.client.adapters():
+                if name == alias or name.startswith(f"{alias}-"):
+                    session.client.unload_adapter(name)
+            return f"The base model serves; the server has no {alias!r} any more, ask it for {session.base!r}."
+        ledger = Ledger(home.ledger)
+        try:
+            proof = offer(session, config.vllm, generation, ledger, now().isoformat(), progress)
+        finally:
+            ledger.close()
+        if not proof.passed:
+            raise SwapRefused(
+                f"Generation {generation.number} is not served, {alias!r} stays as it was. {proof.reason}"
+            )
+        go_live(session.client, swap_of(session, config.vllm, generation), config.vllm.drain_timeout_s)
+        return f"{alias!r} at {config.vllm.url} answers with generation {generation.number}. {proof.reason}"
