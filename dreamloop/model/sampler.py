@@ -60,7 +60,7 @@ class TransformersSampler:
                 with torch.random.fork_rng(devices=self._generators()):
                     torch.manual_seed(seed + batch[0])
                     outputs = self._generate([prompts[i] for i in batch], first)
-                replies.update({i: self._reply(output) for i, output in zip(batch, outputs, strict=True)})
+                replies.update({i: reply_of(self.encoder, output) for i, output in zip(batch, outputs, strict=True)})
                 advance(len(batch))
         return [replies[i] for i in range(len(requests))]
 
@@ -85,12 +85,13 @@ class TransformersSampler:
         output: Tensor = self.policy.model.generate(ids, attention_mask=mask, generation_config=config)
         return [[int(token) for token in row] for row in output[:, width:]]
 
-    def _reply(self, tokens: list[int]) -> Reply:
-        end = self.encoder.end_of_turn
-        finished = end in tokens
-        kept = tokens[: tokens.index(end)] if finished else tokens
-        text = str(self.encoder.tokenizer.decode(kept, skip_special_tokens=True)).strip()
-        return Reply(text, "stop" if finished else "length", len(kept) + finished)
+
+def reply_of(encoder: ChatEncoder, tokens: Sequence[int]) -> Reply:
+    """What an engine wrote, up to the end of its turn; without one it was cut off by the limit."""
+    finished = encoder.end_of_turn in tokens
+    kept = tokens[: tokens.index(encoder.end_of_turn)] if finished else tokens
+    text = str(encoder.tokenizer.decode(list(kept), skip_special_tokens=True)).strip()
+    return Reply(text, "stop" if finished else "length", len(kept) + finished)
 
 
 def _settings(request: Request) -> tuple[int, float, float]:

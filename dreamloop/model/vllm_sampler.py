@@ -15,7 +15,7 @@ from dreamloop.errors import EngineError
 from dreamloop.log import Advance, Progress
 from dreamloop.model.encode import ChatEncoder, Tokens
 from dreamloop.model.load import Adapter
-from dreamloop.model.sampler import Request
+from dreamloop.model.sampler import Request, reply_of
 from dreamloop.model.vllm_client import Address
 from dreamloop.records import Reply
 
@@ -83,7 +83,8 @@ class VllmSampler:
             async def ask(i: int) -> None:
                 async with gate:
                     try:
-                        replies[i] = _reply(await http.post("/v1/completions", json=bodies[i]))
+                        response = await http.post("/v1/completions", json=bodies[i])
+                        replies[i] = reply_of(self.encoder, _tokens(response))
                     except (httpx.HTTPError, _Unanswered) as error:
                         failures.append(str(error) if isinstance(error, _Unanswered) else type(error).__name__)
                     else:
@@ -98,6 +99,7 @@ class VllmSampler:
             "model": name, "prompt": list(prompt), "max_tokens": request.max_new_tokens, "seed": seed % _MAX_SEED,
             "temperature": request.temperature, "top_p": request.top_p if request.temperature > 0 else 1.0,
             "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "stop_token_ids": [self.encoder.end_of_turn],
+            "return_token_ids": True,  # the text would come without the bytes of an unfinished character
         }  # fmt: skip
 
 
@@ -105,15 +107,14 @@ class _Unanswered(Exception):
     """A response that is no finished reply; the message names the status, never the text."""
 
 
-def _reply(response: httpx.Response) -> Reply:
+def _tokens(response: httpx.Response) -> list[int]:
     if not response.is_success:
         raise _Unanswered(f"status {response.status_code}")
     try:
-        said = response.json()
-        choice = said["choices"][0]
-        finish, text, tokens = choice["finish_reason"], str(choice["text"]), int(said["usage"]["completion_tokens"])
+        choice = response.json()["choices"][0]
+        finish, tokens = choice["finish_reason"], [int(token) for token in choice["token_ids"]]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise _Unanswered("an answer that is not vLLM's") from error
     if finish not in {"stop", "length"}:
         raise _Unanswered(f"finish_reason {finish}")
-    return Reply(text.strip(), finish, tokens)
+    return tokens

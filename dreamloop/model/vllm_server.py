@@ -54,6 +54,7 @@ class VllmServer:
     log: Path
     progress: Progress
     process: subprocess.Popen[bytes] | None = None
+    address: Address | None = None
 
     def start(self) -> Address:
         """Start it and wait until it serves the model.
@@ -64,7 +65,7 @@ class VllmServer:
         sweep(self.note, _STOP_S)
         port = _port(self.knobs.port)
         key = secrets.token_urlsafe(24)
-        address = Address(f"http://127.0.0.1:{port}", key, self.knobs.request_timeout_s)
+        address = self.address = Address(f"http://127.0.0.1:{port}", key, self.knobs.request_timeout_s)
         try:
             self.process = start_group(
                 command(self.spec, self.knobs, port), _environment(self.spec, self.knobs, key), self.log

@@ -1,0 +1,131 @@
+"""Nights and `dreamloop publish` against a server that runs already, and nights that bring their own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dreamloop import cycle
+from dreamloop.config import Config, Gate, Vllm
+from dreamloop.errors import ConfigError, EngineError, SwapRefused
+from dreamloop.keep import generations
+from dreamloop.ledger.history import History, NightRecord
+from dreamloop.log import Silent
+from dreamloop.model.engine import connected
+from dreamloop.model.vllm_client import VllmClient
+from dreamloop.model.vllm_server import VllmServer
+from dreamloop.paths import Home
+from dreamloop.swap import publish
+from dreamloop.undo import revert
+
+pytestmark = pytest.mark.model
+
+
+def now() -> datetime:
+    return datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def served(config: Config, server: VllmServer, client: VllmClient, tmp_path: Path) -> Config:
+    """A small night that writes through the running server and publishes to it; every verdict would keep."""
+    key = tmp_path / "key"
+    key.write_text(f"{client.address.key}\n")
+    wide = Gate(
+        items=config.gate.items, lesson_twins=7, perplexity=9, margin=9, discrimination=9, lesson=9, auc=9
+    )  # fmt: skip
+    knobs = Vllm(url=client.address.url, api_key_file=key, base="base")
+    return config.model_copy(update={"engine": "vllm", "vllm": knobs, "gate": wide})
+
+
+def run(home: Home, config: Config) -> NightRecord:
+    number = cycle.run_night(home, config, Silent(), now)
+    return History(home.ledger, home.lock).night(number)
+
+
+def test_a_kept_night_is_proven_and_served_and_the_next_one_replaces_it(
+    home: Home, served: Config, client: VllmClient
+) -> None:
+    first = run(home, served)
+    assert first.night["outcome"] == "kept", first.night["reason"]
+    assert "The server shows 100% of tonight's change" in first.night["reason"]
+    assert client.adapters().keys() == {"dreamloop", "dreamloop-000001"}
+    second = run(home, served)
+    assert second.night["outcome"] == "kept", second.night["reason"]
+    assert client.adapters() == dict.fromkeys(
+        ("dreamloop", "dreamloop-000002"), str(home.generations / "000002")
+    )  # fmt: skip
+
+
+def test_a_server_that_was_started_again_gets_its_adapter_back(home: Home, served: Config, client: VllmClient) -> None:
+    run(home, served)
+    for name in client.adapters():
+        client.unload_adapter(name)  # what a restart does
+    assert "answers with generation 1" in publish(home, served, Silent(), now)
+    assert client.adapters().keys() == {"dreamloop", "dreamloop-000001"}
+    revert(home, 0, now)
+    assert "The base model serves" in publish(home, served, Silent(), now)
+    assert client.adapters() == {}
+
+
+def test_a_failed_proof_reverts_the_night_and_leaves_the_alias(
+    home: Home, served: Config, client: VllmClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(home, served)
+    # The server is given yesterday's files for tonight's, as a stale mount would.
+    real = VllmClient.load_adapter
+    stale = home.generations / "000001"
+    monkeypatch.setattr(VllmClient, "load_adapter", lambda self, name, _: real(self, name, stale))
+    second = run(home, served)
+    assert second.night["outcome"] == "reverted"
+    assert "the swap failed. The server shows" in second.night["reason"]
+    assert generations.pointed(home) == 1
+    assert generations.all_numbers(home) == [1]
+    assert client.adapters()["dreamloop"] == str(stale)
+    assert "dreamloop-000002" not in client.adapters()
+
+
+def test_a_server_that_is_away_leaves_a_kept_night_that_publish_serves_later(
+    home: Home, served: Config, client: VllmClient
+) -> None:
+    away = served.vllm.model_copy(update={"url": "http://127.0.0.1:9", "request_timeout_s": 2})
+    night = run(home, served.model_copy(update={"engine": "transformers", "vllm": away}))
+    assert night.night["outcome"] == "kept"
+    assert "Not served yet" in night.night["reason"]
+    assert generations.pointed(home) == 1
+    publish(home, served, Silent(), now)
+    assert "dreamloop" in client.adapters()
+
+
+def test_publish_refuses_what_the_server_does_not_serve(
+    home: Home, served: Config, client: VllmClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(home, served)
+    monkeypatch.setattr(VllmClient, "load_adapter", lambda *_: None)
+    for name in client.adapters():
+        client.unload_adapter(name)
+    with pytest.raises((SwapRefused, EngineError)):
+        publish(home, served, Silent(), now)
+
+
+def test_another_base_model_at_the_url_is_refused(home: Home, served: Config) -> None:
+    wrong = served.model_copy(update={"vllm": served.vllm.model_copy(update={"base": "other"})})
+    with pytest.raises(EngineError, match=r"serves \['base'\] and no 'other'"), connected(wrong, home, Silent()):
+        pass
+    moved = served.model_copy(update={"vllm": served.vllm.model_copy(update={"base": None})})
+    with connected(moved, home, Silent()) as session:
+        assert session.base == "base"  # known by the folder it was loaded from
+
+
+def test_publish_without_a_server_says_what_to_set(home: Home, config: Config) -> None:
+    with pytest.raises(ConfigError, match=r"set vllm\.url"):
+        publish(home, config, Silent(), now)
+
+
+def test_a_night_with_a_server_of_its_own_leaves_no_process_behind(home: Home, served: Config) -> None:
+    night = run(home, served.model_copy(update={"vllm": Vllm()}))
+    assert night.night["outcome"] == "kept", night.night["reason"]
+    assert "The server shows 100% of tonight's change" in night.night["reason"]
+    assert not home.engine_note.exists()
+    assert home.engine_log.read_text()
