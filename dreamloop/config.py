@@ -86,7 +86,9 @@ class Vllm(_Section):
     url: str | None = Field(
         None, pattern=r"^https?://", description="A running server, http://127.0.0.1:8000. Unset: one for the night."
     )
-    api_key_file: Path | None = Field(None, description="File with the server's API key. Unset: none is sent.")
+    api_key_file: Path | None = Field(
+        None, description="File with the server's API key. Unset: systemd's credential 'vllm-api-key', or none."
+    )
     base: str | None = Field(None, description="Name of the base model at 'url'. Unset: the one served from 'model'.")
     alias: str = Field("dreamloop", pattern=r"^[\w.-]+$", description="Name under which the kept adapter is served.")
     publish: bool = Field(True, description="Whether a kept adapter is loaded into the server and proven there.")

@@ -7,6 +7,7 @@ have to share a GPU.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from dreamloop.model.wake import Model, base_folder
 from dreamloop.paths import Home
 from dreamloop.records import Generation
 
+_CREDENTIAL = "vllm-api-key"
 _BACK_S = 30.0  # a server that systemd restarts is usually back by then
 
 
@@ -148,11 +150,12 @@ def _base_name(client: VllmClient, config: Config, folder: str) -> str:
 
 
 def _key(knobs: Vllm) -> str:
-    if knobs.api_key_file is None:
+    # systemd puts a service's credentials into a folder that only the service can read.
+    given = Path(os.environ.get("CREDENTIALS_DIRECTORY", os.devnull)) / _CREDENTIAL
+    file = knobs.api_key_file or (given if given.is_file() else None)
+    if file is None:
         return ""
     try:
-        return knobs.api_key_file.read_text(encoding="utf-8").strip()
+        return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The API key in {knobs.api_key_file} cannot be read ({error}); check vllm.api_key_file."
-        ) from error
+        raise ConfigError(f"The API key in {file} cannot be read ({error}); check vllm.api_key_file.") from error
