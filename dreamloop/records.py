@@ -51,10 +51,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One assistant reply in a log, with its rank among siblings where people ranked them (0 best)."""
+    """One assistant reply in a log.
+
+    ``rank`` is its place among siblings where people ranked them (0 best), ``original`` what the model
+    wrote where a person edited the reply and the log kept both.
+    """
 
     text: str
     rank: int | None = None
+    original: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

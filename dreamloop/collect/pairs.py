@@ -8,11 +8,12 @@ from pathlib import Path
 
 from dreamloop.collect.formats import recognise
 from dreamloop.collect.scrub import MARK, Scrubber, scrubber
-from dreamloop.collect.signals import correction_kind, ranked_pairs
+from dreamloop.collect.signals import accepts, capitulates, correction_kind, first_try, ranked_pairs
 from dreamloop.collect.sources import LogFile, path_key
 from dreamloop.log import Progress
 from dreamloop.records import (
     Collected,
+    Context,
     Correction,
     Cursor,
     Exchange,
@@ -20,6 +21,7 @@ from dreamloop.records import (
     Provenance,
     Skip,
     SourceRead,
+    Strength,
 )
 
 _STRENGTHS = ("strong", "medium", "weak")
@@ -49,8 +51,10 @@ def collect(files: Sequence[Path], cursors: Mapping[str, Cursor], progress: Prog
             advance(1)
         if scrub.removed:
             skips["secret removed from a message"] += scrub.removed
+    settled = {(pair.context, pair.rejected) for pair in pairs.values()}
+    open_ones = tuple(c for c in corrections.values() if (c.context, c.rejected) not in settled)
     counted = tuple(Skip("collect", reason, count) for reason, count in sorted(skips.items()))
-    return Collected(tuple(pairs.values()), tuple(corrections.values()), tuple(reads), counted)
+    return Collected(tuple(pairs.values()), open_ones, tuple(reads), counted)
 
 
 def _read(
@@ -81,12 +85,35 @@ def _read(
 
 
 def _signals(exchange: Exchange, source: str, skips: Counter[str]) -> Iterator[Pair | Correction]:
+    """What one exchange proves, in order of strength."""
+
+    def where(signal: str, strength: Strength, turn: int = exchange.turn) -> Provenance:
+        return Provenance(source, exchange.conversation, turn, signal, strength)
+
     for better, worse in ranked_pairs(exchange):
-        if MARK in better.text or MARK in worse.text:
-            skips["reply held a secret"] += 1
-        elif better.text.strip() and better.text.strip() != worse.text.strip():
-            where = Provenance(source, exchange.conversation, exchange.turn, "ranked siblings", "strong")
-            yield Pair(exchange.context, better.text, worse.text, where)
+        yield from _pair(exchange.context, better.text, worse.text, where("ranked siblings", "strong"), skips)
+    for answer in exchange.answers:
+        if answer.original is not None:
+            yield from _pair(exchange.context, answer.text, answer.original, where("edit", "strong"), skips)
+    began = first_try(exchange.context)
+    if began and accepts(exchange.followed):
+        context, rejected = began
+        if capitulates(exchange.answers[0].text):
+            skips["the accepted answer after a correction gives in or apologises"] += 1
+        else:
+            here = where("accepted correction", "medium", len(context))
+            yield from _pair(context, exchange.answers[0].text, rejected, here, skips)
+    yield from _correction(exchange, where("text correction", "medium"), skips)
+
+
+def _pair(context: Context, chosen: str, rejected: str, where: Provenance, skips: Counter[str]) -> Iterator[Pair]:
+    if MARK in chosen or MARK in rejected:
+        skips["reply held a secret"] += 1
+    elif chosen.strip() and rejected.strip() and chosen.strip() != rejected.strip():
+        yield Pair(context, chosen, rejected, where)
+
+
+def _correction(exchange: Exchange, where: Provenance, skips: Counter[str]) -> Iterator[Correction]:
     kind = correction_kind(exchange.followed) if exchange.followed is not None else None
     if kind == "fact":
         skips["corrects a fact, and nothing here tells who is right"] += 1
@@ -95,7 +122,6 @@ def _signals(exchange: Exchange, source: str, skips: Counter[str]) -> Iterator[P
         if MARK in rejected or MARK in exchange.followed:
             skips["reply held a secret"] += 1
         elif rejected.strip():
-            where = Provenance(source, exchange.conversation, exchange.turn, "text correction", "medium")
             yield Correction(exchange.context, rejected, exchange.followed, where)
 
 

@@ -6,11 +6,11 @@ answer and is not part of the pair.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from dreamloop.collect.signals import capitulates
 from dreamloop.errors import UnusableRow
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder, Row
@@ -22,11 +22,6 @@ from dreamloop.records import Context, Correction, Message, Pair, Reply, Written
 
 ROOM_FOR_REPLY = 128  # tokens
 NEARLY_THE_SAME = 0.9  # difflib ratio
-_CAPITULATION = re.compile(
-    r"\b(?:sorry|apolog\w+|you(?:'re|’re| are) (?:right|correct)|my mistake|thank you for (?:pointing|the correction)"
-    r"|as you (?:said|asked|requested)|i (?:misunderstood|see now))",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ def _fault(correction: Correction, reply: Reply) -> str:
         return "not finished"
     if len(reply.text.split()) < 3:
         return "too short"
-    if _CAPITULATION.search(reply.text):
+    if capitulates(reply.text):
         return "apologises or gives in instead of answering"
     if SequenceMatcher(None, reply.text, correction.rejected).ratio() > NEARLY_THE_SAME:
         return "nearly the first reply again"

@@ -84,7 +84,10 @@ class Scrubber:
             conversation=self.text(exchange.conversation),
             turn=exchange.turn,
             context=tuple(Message(message.role, self.text(message.content)) for message in exchange.context),
-            answers=tuple(Answer(self.text(answer.text), answer.rank) for answer in exchange.answers),
+            answers=tuple(
+                Answer(self.text(a.text), a.rank, None if a.original is None else self.text(a.original))
+                for a in exchange.answers
+            ),
             followed=None if exchange.followed is None else self.text(exchange.followed),
         )
 

@@ -1,4 +1,4 @@
-"""What a log says about the quality of a reply: ranked siblings and corrections in words.
+"""What a log says about the quality of a reply: ranked siblings, edits, and corrections in words.
 
 A pattern over opening words alone is right about two times in three ("No, that covers everything" is
 thanks), so a correction needs a second sign: what the user had wished, or what was wrong.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from dreamloop.records import Answer, Exchange
+from dreamloop.records import Answer, Context, Exchange
 
 _OPENING = re.compile(
     r"^\W*(?:no\b|nope\b|wrong\b|incorrect\b|not (?:quite|what|right|correct)|actually\b|stop\b|wait\b|but\b|hmm+\b"
@@ -38,6 +38,47 @@ _CONTENT = re.compile(
 )
 _QUESTIONING = re.compile(r"^\W*(?:are you (?:sure|certain)|really)\b[^.!]{0,40}\?*\W*$", re.IGNORECASE)
 _LOOKED_AT = 300  # characters; what follows is often pasted text
+
+
+_CAPITULATION = re.compile(
+    r"\b(?:sorry|apolog\w+|you(?:'re|’re| are) (?:right|correct)|my mistake|thank you for (?:pointing|the correction)"
+    r"|as you (?:said|asked|requested)|i (?:misunderstood|see now))",
+    re.IGNORECASE,
+)
+_ACCEPTED = re.compile(
+    r"^\W*(?:thanks|thank you|perfect|great|excellent|exactly|nice|lovely|wonderful|awesome|yes|yep|better|much better"
+    r"|that(?:'s|’s| is) (?:it|better|perfect|right|great|good|exactly|what i)"
+    r"|this is (?:better|perfect|great|what i))\b",
+    re.IGNORECASE,
+)
+_HEDGED = re.compile(r"\b(?:but|however|except|still|almost|not)\b", re.IGNORECASE)
+
+
+def capitulates(reply: str) -> bool:
+    """Whether a reply gives in or apologises. Giving in proves nothing about who was right."""
+    return bool(_CAPITULATION.search(reply))
+
+
+def accepts(followed: str | None) -> bool:
+    """Whether a user turn takes a reply as it is, without a but."""
+    head = (followed or "").strip()[:_LOOKED_AT]
+    return bool(_ACCEPTED.search(head)) and not _HEDGED.search(head)
+
+
+def first_try(context: Context) -> tuple[Context, str] | None:
+    """Where a conversation that ends with the user's wish for a better answer began.
+
+    Follows corrections back to the first answer: (its context, its text). None where the last turn is
+    no correction of the user's own wish, or a correction of a fact lies on the way.
+    """
+    end = len(context)
+    while end >= 3 and context[end - 1].role == "user" and context[end - 2].role == "assistant":
+        if correction_kind(context[end - 1].content) != "wish":
+            break
+        end -= 2
+    if end == len(context) or (end and correction_kind(context[end - 1].content) == "fact"):
+        return None
+    return context[:end], context[end].content
 
 
 def correction_kind(followed: str) -> Literal["wish", "fact"] | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamloop.collect.formats import oasst, recognise, sharegpt
+from dreamloop.collect.formats import messages, oasst, openai_requests, openwebui, recognise, sharegpt
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -82,3 +82,102 @@ def test_a_value_that_is_no_conversation_is_not_recognised_or_damaged_but_never_
     if form is not None:
         with suppress(ValueError):  # damaged, and said so; anything else would be a bug
             assert form.exchanges(value)
+
+
+CHAT = [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": "Hot."}]
+
+
+def test_plain_messages_give_every_answer_and_keep_what_an_edit_replaced() -> None:
+    turns = [
+        {"role": "developer", "content": "Be short."},
+        {"role": "user", "content": [{"type": "text", "text": "Tea?"}, {"type": "image_url", "image_url": {}}]},
+        {"role": "assistant", "content": "Hot.", "original_content": "Well, hot I guess."},
+        {"role": "user", "content": "Look it up."},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+        {"role": "tool", "content": "99 degrees"},
+        {"role": "assistant", "content": "99 degrees."},
+    ]
+    first, second = messages.exchanges({"id": "c", "messages": turns})
+    assert (first.answers[0].text, first.answers[0].original) == ("Hot.", "Well, hot I guess.")
+    assert [m.content for m in first.context] == ["Be short.", "Tea?"]
+    assert first.followed == "Look it up."
+    assert (second.answers[0].text, second.answers[0].original) == ("99 degrees.", None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"messages": CHAT[:1], "choices": [{"message": CHAT[1], "finish_reason": "stop"}]},
+        {"request": {"messages": CHAT[:1]}, "response": {"choices": [{"message": CHAT[1]}]}},
+        {"request": {"body": {"messages": CHAT[:1]}}, "response": {"body": {"choices": [{"message": CHAT[1]}]}}},
+        {"messages": CHAT[:1], "response": {"id": "r", "choices": [{"message": CHAT[1]}]}},
+    ],
+)
+def test_a_request_log_is_known_however_its_pieces_lie(value: Any) -> None:
+    assert recognise(value) is openai_requests
+    (found,) = openai_requests.exchanges(value)
+    assert [a.text for a in found.answers] == ["Hot."]
+    assert [m.content for m in found.context] == ["Tea?"]
+
+
+def test_all_choices_of_a_response_are_answers_to_its_last_turn() -> None:
+    sent = [*CHAT, {"role": "user", "content": "Coffee?"}]
+    choices = [{"message": {"content": text}, "finish_reason": "stop"} for text in ("Also hot.", "Hotter.")]
+    first, second = openai_requests.exchanges({"messages": sent, "choices": choices})
+    assert (first.answers[0].text, first.followed) == ("Hot.", "Coffee?")
+    assert [a.text for a in second.answers] == ["Also hot.", "Hotter."]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"message": {"content": "Cut o"}, "finish_reason": "length"}, {"message": {"content": None}}, {"text": "x"}],
+)
+def test_a_response_that_did_not_finish_is_a_countable_reason(choice: Any) -> None:
+    with pytest.raises(ValueError, match="without a finished reply"):
+        openai_requests.exchanges({"messages": CHAT[:1], "choices": [choice]})
+
+
+def webui(**extra: Any) -> dict[str, Any]:
+    nodes: dict[str, Any] = {
+        "u": {"id": "u", "parentId": None, "childrenIds": ["a", "b"], "role": "user", "content": "Tea?"},
+        "a": {"id": "a", "parentId": "u", "childrenIds": ["f"], "role": "assistant", "content": "Hot.", **extra},
+        "b": {"id": "b", "parentId": "u", "childrenIds": [], "role": "assistant", "content": "Cold."},
+        "f": {"id": "f", "parentId": "a", "childrenIds": [], "role": "user", "content": "Thanks."},
+    }
+    return {"id": "chat", "chat": {"history": {"messages": nodes, "currentId": "f"}}}
+
+
+def test_an_open_webui_chat_gives_siblings_follow_ups_and_edits() -> None:
+    thinking = '<details type="reasoning" done="true"><summary>Thought</summary>hm</details>\n'
+    both, followed = openwebui.exchanges(webui(content=f"{thinking}Hot.", originalContent="Tepid."))
+    assert [(a.text, a.original) for a in both.answers] == [("Hot.", "Tepid."), ("Cold.", None)]
+    assert followed.followed == "Thanks."
+
+
+def test_thumbs_rank_siblings() -> None:
+    raw = webui(annotation={"rating": 1})
+    raw["chat"]["history"]["messages"]["b"]["annotation"] = {"rating": -1}
+    assert [a.rank for a in openwebui.exchanges(raw)[0].answers] == [0, 1]
+
+
+def test_a_circle_of_messages_is_a_countable_reason() -> None:
+    raw = webui()
+    raw["chat"]["history"]["messages"]["f"]["childrenIds"] = ["u"]
+    with pytest.raises(ValueError, match="circle"):
+        openwebui.exchanges(raw)
+
+
+@given(json_values)
+def test_odd_pieces_of_a_known_format_are_counted_and_never_crash(odd: Any) -> None:
+    for value in (
+        {"messages": [{"role": "user", "content": odd}, {"role": "assistant", "content": odd}]},
+        {"messages": CHAT, "choices": [odd]},
+        {"messages": CHAT[:1], "choices": [{"message": {"content": odd}}], "id": odd},
+        {"chat": {"history": {"messages": {"a": odd, "b": {"role": "user", "content": odd, "childrenIds": ["a"]}}}}},
+        webui(originalContent=odd, annotation=odd),
+        webui(childrenIds=odd),
+    ):
+        form = recognise(value)
+        if form is not None:
+            with suppress(ValueError):
+                form.exchanges(value)

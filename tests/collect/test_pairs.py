@@ -74,3 +74,56 @@ def test_json_lines_under_another_name_are_read(tmp_path: Path) -> None:
         log = tmp_path / name
         log.write_text(f"{json.dumps(good)}\n{json.dumps(good)}\n")
         assert collect([log], {}, Silent()).reads[0].conversations == 2
+
+
+def chat(tmp_path: Path, *texts: str, **first_reply: str) -> Path:
+    turns = [{"role": "assistant" if i % 2 else "user", "content": text} for i, text in enumerate(texts)]
+    turns[1] |= first_reply
+    log = tmp_path / "chat.jsonl"
+    log.write_text(json.dumps({"messages": turns}) + "\n")
+    return log
+
+
+def test_an_edit_that_keeps_the_original_is_a_strong_pair(tmp_path: Path) -> None:
+    log = chat(tmp_path, "Tea?", "Hot and black.", original_content="Well, it depends.")
+    (pair,) = collect([log], {}, Silent()).pairs
+    assert (pair.chosen, pair.rejected) == ("Hot and black.", "Well, it depends.")
+    assert (pair.provenance.signal, pair.provenance.strength) == ("edit", "strong")
+
+
+def test_a_secret_in_the_original_is_never_stored(tmp_path: Path) -> None:
+    log = chat(tmp_path, "Tea?", "Hot.", original_content="Use the key AKIAIOSFODNN7EXAMPLE, then tea.")
+    collected = collect([log], {}, Silent())
+    assert collected.pairs == ()
+    assert "AKIA" not in repr(collected)
+
+
+LONG, ASKED, SHORT = "A long story about tea.", "No, I asked for one line.", "Tea is hot."
+
+
+def test_an_answer_that_was_accepted_after_corrections_is_preferred_to_the_first(tmp_path: Path) -> None:
+    log = chat(tmp_path, "Tell me about tea.", LONG, ASKED, "Two lines.", "I said only one.", SHORT, "Perfect, thanks.")
+    collected = collect([log], {}, Silent())
+    (pair,) = collected.pairs
+    assert (pair.chosen, pair.rejected) == (SHORT, LONG)
+    assert [m.content for m in pair.context] == ["Tell me about tea."]
+    assert (pair.provenance.signal, pair.provenance.turn) == ("accepted correction", 1)
+    assert [c.rejected for c in collected.corrections] == ["Two lines."]  # the first needs no rewriting any more
+
+
+def test_an_answer_that_nobody_accepted_is_left_to_the_rewriter(tmp_path: Path) -> None:
+    log = chat(tmp_path, "Tell me about tea.", LONG, ASKED, SHORT, "And coffee?", "Also hot.")
+    collected = collect([log], {}, Silent())
+    assert collected.pairs == ()
+    assert [c.rejected for c in collected.corrections] == [LONG]
+
+
+def test_giving_in_is_never_the_chosen_side_even_when_the_user_is_pleased(tmp_path: Path) -> None:
+    fact = chat(tmp_path, "5 + 7?", "12.", "No, that is wrong, it is 13.", "You're right, I apologize: 13.", "Thanks!")
+    collected = collect([fact], {}, Silent())
+    assert (collected.pairs, collected.corrections) == ((), ())
+    wish = chat(tmp_path, "Tea?", LONG, ASKED, "You're right, I apologize. Tea is hot.", "Thanks!")
+    collected = collect([wish], {}, Silent())
+    assert collected.pairs == ()
+    assert [c.rejected for c in collected.corrections] == [LONG]
+    assert any("gives in or apologises" in skip.reason for skip in collected.skips)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dreamloop.collect.signals import correction_kind, ranked_pairs
+from dreamloop.collect.signals import accepts, capitulates, correction_kind, first_try, ranked_pairs
 from dreamloop.records import Answer, Exchange, Message
 
 
@@ -56,3 +56,40 @@ def test_every_two_differently_ranked_siblings_are_a_pair_widest_gap_first() -> 
     exchange = Exchange("x", 0, (Message("user", "q"),), answers)
     couples = [(better.text, worse.text) for better, worse in ranked_pairs(exchange)]
     assert couples == [("a", "c"), ("a", "also c"), ("a", "b"), ("b", "c"), ("b", "also c")]
+
+
+def talk(*texts: str) -> tuple[Message, ...]:
+    return tuple(Message("assistant" if i % 2 else "user", text) for i, text in enumerate(texts))
+
+
+def test_corrections_are_followed_back_to_the_first_answer() -> None:
+    context = talk("Tell me about tea.", "A long story.", "No, I asked for one line.", "Two lines.", "I said only one.")
+    assert first_try(context) == (context[:1], "A long story.")
+    earlier = talk("Hi.", "Hello.", "Tell me about tea.", "A long story.", "No, I asked for one line.")
+    assert first_try(earlier) == (earlier[:3], "A long story.")
+
+
+def test_a_corrected_fact_on_the_way_leads_nowhere() -> None:
+    assert first_try(talk("5 + 7?", "12.", "No, that is wrong.")) is None
+    assert (
+        first_try(talk("5 + 7?", "12.", "No, that is wrong.", "You're right, 13.", "I asked for words only.")) is None
+    )
+    assert first_try(talk("Hi.", "Hello.", "And tea?")) is None
+
+
+@pytest.mark.parametrize("text", ["Thanks!", "Perfect, thank you.", "That's it.", "Yes, exactly what I wanted."])
+def test_a_reply_that_is_taken_as_it_is(text: str) -> None:
+    assert accepts(text)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "Thanks, but shorter.", "Better, still too long.", "Now tea?", "Not great."]
+)
+def test_silence_and_buts_accept_nothing(text: str | None) -> None:
+    assert not accepts(text)
+
+
+@pytest.mark.parametrize("text", ["You're right, I apologize.", "Sorry about that! 13.", "My mistake: it is 13."])
+def test_giving_in_is_seen(text: str) -> None:
+    assert capitulates(text)
+    assert not capitulates("It is 12, because 5 + 7 = 12.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from dreamloop.collect.formats import oasst, sharegpt
+from dreamloop.collect.formats import messages, oasst, openai_requests, openwebui, sharegpt
 from dreamloop.records import Exchange
 
 
@@ -28,7 +28,8 @@ class Format(Protocol):
         ...
 
 
-FORMATS: tuple[Format, ...] = (oasst, sharegpt)  # type: ignore[assignment] # modules with these names
+# A request log has messages too, so it is asked before plain messages.
+FORMATS: tuple[Format, ...] = (oasst, sharegpt, openwebui, openai_requests, messages)  # type: ignore[assignment] # modules with these names
 
 
 def recognise(value: Any) -> Format | None:
