@@ -114,7 +114,9 @@ def test_plain_messages_give_every_answer_and_keep_what_an_edit_replaced() -> No
     ],
 )
 def test_a_request_log_is_known_however_its_pieces_lie(value: Any) -> None:
-    assert recognise(value) is openai_requests
+    form = recognise(value)
+    assert form is not None
+    assert form.NAME == openai_requests.NAME
     (found,) = openai_requests.exchanges(value)
     assert [a.text for a in found.answers] == ["Hot."]
     assert [m.content for m in found.context] == ["Tea?"]
