@@ -23,6 +23,7 @@ from dreamloop.errors import DreamloopError
 
 _HOME = click.option("--home", type=click.Path(path_type=Path), help="State folder. Default: $DREAMLOOP_HOME.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a screen.")
+_CONFIG = click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -38,7 +39,7 @@ def cli() -> None:
 @cli.command()
 @_HOME
 @_JSON
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
+@_CONFIG
 @click.option("--source", "sources", multiple=True, type=click.Path(path_type=Path),
               help="Log file or folder, instead of the configured ones. Repeatable.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), help="Instead of the configured seed.")
@@ -50,7 +51,7 @@ def cycle(
     """Run one night: collect, dream, train, gate, keep or revert."""
     from datetime import UTC, datetime  # noqa: PLC0415 - see the module's first line
 
-    from dreamloop.config import load_config  # noqa: PLC0415
+    from dreamloop.config_file import load_config  # noqa: PLC0415
 
     place = _home(home)
     config = load_config(_config_path(config_path, place.root))
@@ -67,8 +68,48 @@ def cycle(
 
 
 @cli.command()
+@click.argument("path", type=click.Path(path_type=Path), default="dreamloop.toml")
+@click.option("--model", help="Folder or Hugging Face id of the model; without it, the small one that comes along.")
+@click.option("--source", "sources", multiple=True, help="Log file or folder to learn from. Repeatable.")
+@click.option("--url", help="A vLLM server that runs already, for example http://127.0.0.1:8000.")
+def init(path: Path, model: str | None, sources: tuple[str, ...], url: str | None) -> None:
+    """Write a configuration file with every knob explained.
+
+    PATH is dreamloop.toml in the working folder unless given.
+    """
+    from dreamloop.config_file import write_config  # noqa: PLC0415
+
+    given = {"model": model, "sources": sources, "vllm.url": url}
+    write_config(path, {key: value for key, value in given.items() if value})
+    click.echo(f"{path} has every knob, with its default. Then: {_program()} doctor --config {path}")
+
+
+@cli.command()
 @_HOME
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
+@_JSON
+@_CONFIG
+def doctor(home: Path | None, as_json: bool, config_path: Path | None) -> None:
+    """Look at everything a night needs; each fault comes with its mend. Leaves with 1 where there is one."""
+    from datetime import datetime  # noqa: PLC0415
+
+    from dreamloop.doctor import examine  # noqa: PLC0415
+
+    place = _home(home)
+    findings = []
+    for found in examine(place, _config_path(config_path, place.root), datetime.now().astimezone()):
+        findings.append(found)
+        if not as_json:
+            mark = {"good": "✓", "note": "!", "fault": "✗"}[found.level]
+            click.echo(f"{mark} {found.check:<12} {found.said}" + (f"\n{'':15}→ {found.mend}" if found.mend else ""))
+    if as_json:
+        _dump([asdict(found) for found in findings])
+    if any(found.level == "fault" for found in findings):
+        sys.exit(1)
+
+
+@cli.command()
+@_HOME
+@_CONFIG
 def daemon(home: Path | None, config_path: Path | None) -> None:
     """Run a night at the configured time, every day, until told to stop."""
     from datetime import datetime  # noqa: PLC0415
@@ -127,42 +168,47 @@ def show_night(night: int, home: Path | None, as_json: bool) -> None:
 @cli.command()
 @_HOME
 @_JSON
+@_CONFIG
 @click.option(
     "--to", type=click.IntRange(min=0, max=2**63 - 1), help="Generation number; 0 is the base model. Default: one back."
 )
-def revert(home: Path | None, as_json: bool, to: int | None) -> None:
-    """Let an earlier generation serve again. Nothing is deleted."""
+def revert(home: Path | None, as_json: bool, config_path: Path | None, to: int | None) -> None:
+    """Let an earlier generation serve again, also in the configured vLLM server. Nothing is deleted."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
+    from dreamloop.config_file import load_config  # noqa: PLC0415
     from dreamloop.undo import revert as revert_to  # noqa: PLC0415
 
-    was, now = revert_to(_home(home), to, lambda: datetime.now(UTC))
+    place = _home(home)
+    was, now = revert_to(place, to, lambda: datetime.now(UTC))
+    names = [f"generation {number}" if number else "the base model" for number in (was, now)]
+    done, served = f"{names[0]} served before; now {names[1]} does.", None
+    try:  # the pointer has moved whatever the configuration and the server are like
+        config = load_config(_config_path(config_path, place.root))
+        if config.vllm.url and config.vllm.publish:
+            served = _published(place, config)
+    except DreamloopError as error:
+        error.args = (f"{done} But the vLLM server was not told: {error} Then run 'dreamloop publish'.",)
+        raise
     if as_json:
-        _dump({"was": was, "generation": now})
+        _dump({"was": was, "generation": now, "served": served})
     else:
-        names = [f"generation {number}" if number else "the base model" for number in (was, now)]
-        click.echo(f"{names[0]} served before; now {names[1]} does.")
+        click.echo("\n".join(filter(None, (done, served))))
 
 
 @cli.command()
 @_HOME
 @_JSON
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
+@_CONFIG
 def publish(home: Path | None, as_json: bool, config_path: Path | None) -> None:
     """Let the running vLLM server serve the current generation, proven first.
 
     For after the server was started again: it forgets its adapters.
     """
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from dreamloop.config import load_config  # noqa: PLC0415
+    from dreamloop.config_file import load_config  # noqa: PLC0415
 
     place = _home(home)
-    config = load_config(_config_path(config_path, place.root))
-    from dreamloop.log import setup  # noqa: PLC0415
-    from dreamloop.swap import publish as publish_current  # noqa: PLC0415
-
-    said = publish_current(place, config, setup(), lambda: datetime.now(UTC))
+    said = _published(place, load_config(_config_path(config_path, place.root)))
     if as_json:
         _dump({"served": said})
     else:
@@ -204,6 +250,15 @@ def _config_path(given: Path | None, home: Path) -> Path | None:
         return given
     here = (Path("dreamloop.toml").absolute(), home / "dreamloop.toml")
     return next((path for path in here if path.is_file()), None)
+
+
+def _published(place: Any, config: Any) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from dreamloop.log import setup  # noqa: PLC0415
+    from dreamloop.swap import publish as publish_current  # noqa: PLC0415 - seconds of import
+
+    return publish_current(place, config, setup(), lambda: datetime.now(UTC))
 
 
 def _print_night(place: Any, night: int, as_json: bool) -> None:

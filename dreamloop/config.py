@@ -1,28 +1,27 @@
-"""Every knob, with a sentence, its unit and what leaving it out means. TOML in, frozen models out.
+"""Every knob, with a sentence, its unit and what leaving it out means; ``examples`` are for those unset by default.
 
 Names are those of TRL, PEFT and transformers. Unknown keys are refused.
 """
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from dreamloop.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=0.9)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Knobs that belong together; a table of the file."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Night(_Section):
+class Night(Section):
     """How much one night learns, and from what."""
 
     behavioural: int = Field(20, ge=0, description="Preference pairs a night: mined ones and dreamed ones together.")
@@ -34,11 +33,11 @@ class Night(_Section):
     )
 
 
-class Finetune(_Section):
+class Finetune(Section):
     """The training step. Rates are per optimizer step; lengths are tokens."""
 
     r: Count = Field(8, description="LoRA rank of a new adapter; a continued one keeps its own.")
-    lora_alpha: Count | None = Field(None, description="LoRA alpha. Unset: what keeps the gain at 2.")
+    lora_alpha: Count | None = Field(None, examples=[6], description="LoRA alpha. Unset: what keeps the gain at 2.")
     use_rslora: bool = Field(True, description="Scale by alpha/√r, so that the gain does not depend on the rank.")
     target_modules: str | tuple[str, ...] = Field("all-linear", description="Layers that get an adapter.")
     sft: bool = Field(True, description="Whether mined pairs first go through a small SFT phase.")
@@ -58,7 +57,9 @@ class Finetune(_Section):
     pack_tokens: Count = Field(512, description="Tokens per forward pass; rows share it without seeing each other.")
     chosen_floor: Positive = Field(0.5, description="Nats per token that chosen replies may lose before a night ends.")
     replay_file: Path | None = Field(
-        None, description='JSONL of {"messages": [...]} to replay. Unset: the base model\'s own answers.'
+        None,
+        examples=["replay.jsonl"],
+        description='JSONL of {"messages": [...]} to replay. Unset: the base model\'s own answers.',
     )
 
     @property
@@ -67,7 +68,7 @@ class Finetune(_Section):
         return self.lora_alpha or (round(2 * self.r**0.5) if self.use_rslora else 2 * self.r)
 
 
-class Gate(_Section):
+class Gate(Section):
     """How much a night may lose, per measure. A night is kept only if no interval reaches beyond."""
 
     confidence: float = Field(0.90, gt=0.5, lt=1, description="Two-sided confidence of every interval.")
@@ -75,21 +76,30 @@ class Gate(_Section):
     margin: Positive = Field(0.03, description="Nats per token of the push-back or accept margin on probes.")
     discrimination: Positive = Field(0.01, description="Nats per token of the twins' difference in margin.")
     lesson: Positive = Field(0.01, description="The same on fresh scenarios like tonight's, never trained on.")
-    items: Path | None = Field(None, description="Folder with item files of your own. Unset: the shipped ones.")
+    items: Path | None = Field(
+        None, examples=["items"], description="Folder with item files of your own. Unset: the shipped ones."
+    )
     lesson_twins: Count = Field(36, description="How many such scenarios are dreamed for the gate each night.")
     auc: Positive = Field(0.03, description="Area under the curve between wrong and right directions.")
 
 
-class Vllm(_Section):
+class Vllm(Section):
     """The vLLM server that writes and serves. Times are seconds."""
 
     url: str | None = Field(
-        None, pattern=r"^https?://", description="A running server, http://127.0.0.1:8000. Unset: one for the night."
+        None,
+        pattern=r"^https?://",
+        examples=["http://127.0.0.1:8000"],
+        description="A vLLM server that runs already. Unset: one for the night, where 'engine' asks for it.",
     )
     api_key_file: Path | None = Field(
-        None, description="File with the server's API key. Unset: systemd's credential 'vllm-api-key', or none."
+        None,
+        examples=["vllm-api-key"],
+        description="File with the server's API key. Unset: systemd's credential 'vllm-api-key', or none.",
     )
-    base: str | None = Field(None, description="Name of the base model at 'url'. Unset: the one served from 'model'.")
+    base: str | None = Field(
+        None, examples=["base"], description="Name of the base model at 'url'. Unset: the one served from 'model'."
+    )
     alias: str = Field("dreamloop", pattern=r"^[\w.-]+$", description="Name under which the kept adapter is served.")
     publish: bool = Field(True, description="Whether a kept adapter is loaded into the server and proven there.")
     base_tolerance: Positive = Field(
@@ -98,7 +108,11 @@ class Vllm(_Section):
     concurrency: Count = Field(64, description="Requests in flight at one time.")
     request_timeout_s: Positive = Field(300, description="How long one request may take.")
     drain_timeout_s: Positive = Field(60, description="How long answers begun by the old adapter may take to end.")
-    python: Path | None = Field(None, description="Interpreter that has vLLM. Unset: the one that runs dreamloop.")
+    python: Path | None = Field(
+        None,
+        examples=["~/vllm/bin/python"],
+        description="Interpreter that has vLLM. Unset: the one that runs dreamloop.",
+    )
     port: int = Field(0, ge=0, le=65535, description="Loopback port of the night's own server; 0 finds a free one.")
     start_timeout_s: Positive = Field(600, description="How long the night's own server may take to start.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -107,21 +121,27 @@ class Vllm(_Section):
     max_model_len: Count = Field(2048, description="Longest prompt plus answer of the night's own server, in tokens.")
     gpu_memory_utilization: float = Field(0.85, gt=0, le=1, description="Share of the GPU for the night's own server.")
     cpu_kv_gib: Count = Field(2, description="GiB of key-value cache for the night's own server on a CPU.")
-    arguments: tuple[str, ...] = Field((), description="More arguments for the night's own server, as vLLM names them.")
+    arguments: tuple[str, ...] = Field(
+        (),
+        examples=[["--max-num-batched-tokens", "4096"]],
+        description="More arguments for the night's own server, as vLLM names them. Unset: none.",
+    )
 
 
-class Daemon(_Section):
+class Daemon(Section):
     """When nights come, and what happens when one does not end well."""
 
     at: str = Field("03:30", pattern=r"^([01]?\d|2[0-3]):[0-5]\d$", description="Local time of the nightly run, HH:MM.")
-    cron: str | None = Field(None, description="Five cron fields instead of 'at', Sunday being 0 or 7.")
-    timezone: str | None = Field(None, description="IANA name such as 'Europe/Berlin'. Unset: the machine's.")
+    cron: str | None = Field(
+        None, examples=["30 3 * * 1-5"], description="Five cron fields instead of 'at', Sunday being 0 or 7."
+    )
+    timezone: str | None = Field(None, examples=["Europe/Berlin"], description="IANA time zone. Unset: the machine's.")
     deadline_hours: Positive = Field(8.0, description="A night that takes longer is ended; yesterday's adapter stays.")
     retries: int = Field(3, ge=0, description="How often a failed night is tried again before the next one is due.")
     retry_minutes: Positive = Field(15.0, description="Wait before the first retry; it doubles with each failure.")
 
 
-class Config(_Section):
+class Config(Section):
     """The whole configuration."""
 
     model: str = Field("bundled", description="Folder, Hugging Face id, or 'bundled' for SmolLM2-135M-Instruct.")
@@ -130,7 +150,9 @@ class Config(_Section):
     engine: Literal["transformers", "vllm"] = Field(
         "transformers", description="What writes text: 'transformers' in the same process, or a vLLM server."
     )
-    sources: tuple[Path, ...] = Field((), description="Log files and folders to learn from. Unset: dreams only.")
+    sources: tuple[Path, ...] = Field(
+        (), examples=[["logs", "~/chats.jsonl"]], description="Log files and folders to learn from. Unset: dreams only."
+    )
     seed: int = Field(
         0, ge=0, le=2**63 - 1, description="Decides every random choice, together with the night's number."
     )
@@ -144,50 +166,3 @@ class Config(_Section):
     def serves(self) -> bool:
         """Whether a kept adapter goes into a vLLM server."""
         return self.vllm.publish and (self.engine == "vllm" or self.vllm.url is not None)
-
-
-def load_config(path: Path | None) -> Config:
-    """Read a TOML file; None gives the defaults. Relative paths are relative to the file.
-
-    Raises:
-        ConfigError: unreadable, not TOML, or a key that does not exist or does not fit.
-    """
-    if path is None:
-        return Config()
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration {path} cannot be read ({error}).") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The configuration {path} is not TOML: {error}.") from error
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"In {path}, '{key}': {first['msg']}. Correct or remove the line.") from error
-    return _beside(path.parent, config)
-
-
-def _beside(folder: Path, config: Config) -> Config:
-    """The configuration with its relative paths taken from ``folder``."""
-
-    def at(path: Path | None) -> Path | None:
-        try:
-            return None if path is None else folder / path.expanduser()
-        except RuntimeError as error:
-            raise ConfigError(
-                f"The path {path} in the configuration names an unknown user; write it in full."
-            ) from error
-
-    return config.model_copy(
-        update={
-            "sources": tuple(path for source in config.sources if (path := at(source))),
-            "model": str(at(Path(config.model))) if config.model.startswith((".", "~")) else config.model,
-            "finetune": config.finetune.model_copy(update={"replay_file": at(config.finetune.replay_file)}),
-            "gate": config.gate.model_copy(update={"items": at(config.gate.items)}),
-            "vllm": config.vllm.model_copy(
-                update={"api_key_file": at(config.vllm.api_key_file), "python": at(config.vllm.python)}
-            ),
-        }
-    )

@@ -41,8 +41,8 @@ from dreamloop.keep.witnesses import choose_witnesses, write_witnesses
 from dreamloop.ledger.store import Ledger
 from dreamloop.lock import only_one_night
 from dreamloop.log import Progress
+from dreamloop.model.device import free_memory
 from dreamloop.model.engine import Writer, connected, writing
-from dreamloop.model.load import free_memory
 from dreamloop.model.wake import Model, wake
 from dreamloop.paths import Home
 from dreamloop.prompts import load_phrases, load_prompt

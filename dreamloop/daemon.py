@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -21,7 +22,7 @@ from pathlib import Path
 import structlog
 from apscheduler.triggers.cron import CronTrigger
 
-from dreamloop.config import load_config
+from dreamloop.config_file import load_config
 from dreamloop.errors import DreamloopError, NightBusy, StateError
 from dreamloop.ledger.history import History
 from dreamloop.lock import only_one_daemon
@@ -57,7 +58,7 @@ class Daemon:
         self.trigger = trigger_of(self.config.daemon)
         self.memory = Memory()
         self.night: subprocess.Popen[bytes] | None = None
-        self.deadline: datetime | None = None
+        self.deadline = 0.0
         self.complaint = ""  # what is wrong with the configuration file now
         self.told = ""
 
@@ -105,13 +106,14 @@ class Daemon:
         except OSError as error:
             self._ended(False, f"The night could not be started ({error.strerror}).")
             return
-        self.night, self.deadline = night, self.now() + timedelta(hours=self.config.daemon.deadline_hours)
+        # Set clocks must not lengthen a night.
+        self.night, self.deadline = night, time.monotonic() + self.config.daemon.deadline_hours * 3600
         self._remember(replace(self.memory, running=night.pid, began=birth(night.pid)))
         self.log.info("night started", scheduled=scheduled.isoformat(), process=night.pid)
 
     def _watch(self, night: subprocess.Popen[bytes]) -> None:
         code = night.poll()
-        if code is None and self.deadline is not None and self.now() > self.deadline:
+        if code is None and time.monotonic() > self.deadline:
             self._stop_night()
             self._ended(False, f"The night took longer than {self.config.daemon.deadline_hours:g} h and was ended.")
         elif code is not None:

@@ -19,7 +19,7 @@ class Memory:
         handled: the scheduled time that the latest night ran for.
         failures: nights in a row that failed. retry_at: when to try again, None for the next regular time.
         running: process group of the night under way, so that a crash of the daemon leaves no stray.
-        began: when that group's leader was born, seconds since the epoch.
+        began: when that group's leader was born, as ``processes.birth`` says it.
         next_at: when the next night is due. said: how the last one ended, in a sentence.
     """
 
@@ -27,7 +27,7 @@ class Memory:
     failures: int = 0
     retry_at: str | None = None
     running: int | None = None
-    began: float = 0.0
+    began: str = ""
     next_at: str | None = None
     said: str = ""
 

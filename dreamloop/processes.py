@@ -21,7 +21,7 @@ import psutil
 from dreamloop.errors import StateError
 
 _PACE = 0.05  # seconds between two looks at the process table
-_SAME_BIRTH_S = 1.0
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _OURS = ("vllm", "dreamloop")
 
 
@@ -98,38 +98,51 @@ def sweep(note: Path, patience_s: float) -> None:
     """End the group that a crash left behind, if the note still names one."""
     try:
         left = json.loads(note.read_text(encoding="utf-8"))
-        group, began = int(left["group"]), float(left["began"])
+        group, began = int(left["group"]), str(left["began"])
     except (OSError, ValueError, KeyError, TypeError):
         return
     end_stray(group, began, patience_s)
     note.unlink(missing_ok=True)
 
 
-def end_stray(group: int, began: float, patience_s: float) -> bool:
-    """End a group noted earlier, unless its number belongs to later, foreign processes; whether it was alive."""
+def end_stray(group: int, began: str, patience_s: float) -> bool:
+    """End a group noted earlier, unless its number belongs to later, foreign processes; whether it was alive.
+
+    Args:
+        group: its id. began: the ``birth`` of its leader. patience_s: how long SIGTERM may take.
+    """
     alive = any(_is_of(group, began, member) for member in members(group))
     if alive:
         end_group(group, patience_s)
     return alive
 
 
-def birth(pid: int) -> float:
-    """When a process began, in seconds since the epoch; now, where it is gone already."""
-    with suppress(psutil.NoSuchProcess):
-        return float(psutil.Process(pid).create_time())
-    return time.time()
+def birth(pid: int) -> str:
+    """Which process a number meant: this boot of the machine, and the clock tick in it. Empty where it is gone.
+
+    No clock that somebody can set plays a part. Source: proc_pid_stat(5), field 22.
+    """
+    try:
+        # The command's name stands in parentheses and may itself hold spaces and parentheses.
+        tick = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        return f"{_BOOT.read_text(encoding='ascii').strip()}/{tick}"
+    except (OSError, IndexError):
+        return ""
 
 
-def _is_of(group: int, began: float, member: int) -> bool:
+def _is_of(group: int, began: str, member: int) -> bool:
     """The leader is known by its birth. An orphan is known by its looks, since its leader's number may be reused."""
+    found = birth(member)
+    if member == group:
+        return bool(found) and found == began
+    boot, _, tick = found.rpartition("/")
+    noted_boot, _, noted_tick = began.rpartition("/")
     try:
         process = psutil.Process(member)
-        if member == group:
-            return abs(process.create_time() - began) < _SAME_BIRTH_S
         looks = " ".join([process.name(), *process.cmdline()]).lower()
-    except psutil.Error:
+        return boot == noted_boot and int(tick) >= int(noted_tick) and any(mark in looks for mark in _OURS)
+    except (psutil.Error, ValueError):
         return False
-    return process.create_time() >= began - _SAME_BIRTH_S and any(mark in looks for mark in _OURS)
 
 
 def _wait_until_empty(group: int, wait_s: float, leader: subprocess.Popen[bytes] | None) -> None:

@@ -1,37 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pydantic import BaseModel
 
-from dreamloop.config import Config, Daemon, Finetune, Gate, Night, Vllm, load_config
-from dreamloop.errors import ConfigError
+from dreamloop.config import Config, Daemon, Finetune, Gate, Night, Vllm
+from dreamloop.config_file import load_config
 from dreamloop.finetune.recipe import recipe_of
 
 
 def test_without_a_file_every_knob_has_its_default() -> None:
     assert load_config(None) == Config()
-
-
-def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
-    file = tmp_path / "dreamloop.toml"
-    file.write_text("[finetune]\nlerning_rate = 1\n")
-    with pytest.raises(ConfigError, match=r"finetune\.lerning_rate"):
-        load_config(file)
-
-
-def test_broken_toml_is_one_sentence(tmp_path: Path) -> None:
-    file = tmp_path / "dreamloop.toml"
-    file.write_text("model = \n")
-    with pytest.raises(ConfigError, match="is not TOML"):
-        load_config(file)
-
-
-def test_sources_are_relative_to_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "dreamloop.toml"
-    file.write_text('sources = ["logs"]\n')
-    assert load_config(file).sources == (tmp_path / "logs",)
 
 
 def test_every_knob_is_explained() -> None:

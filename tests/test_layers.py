@@ -11,7 +11,7 @@ import dreamloop
 
 ROOT = Path(dreamloop.__file__).parent
 STAGES = {"collect", "dream", "finetune", "gate", "keep", "ledger"}
-HOUSE = {"config", "paths", "prompts", "log", "lock", "processes", "notify", "memory", "schedule"}
+HOUSE = {"config", "config_file", "paths", "prompts", "log", "lock", "processes", "notify", "memory", "schedule"}
 WORDS = {"records", "errors"}
 
 # What each part of the house may import, besides itself.
@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "undo": WORDS | HOUSE | {"keep", "ledger", "settle"},
     "report": WORDS | HOUSE | {"ledger", "keep"},
     "daemon": WORDS | HOUSE | {"ledger"},
-    "cli": WORDS | HOUSE | STAGES | {"model", "cycle", "undo", "swap", "daemon", "report", "__init__"},
+    "doctor": WORDS | HOUSE | {"collect", "keep", "ledger", "model"},
+    "cli": WORDS | HOUSE | STAGES | {"model", "cycle", "undo", "swap", "daemon", "doctor", "report", "__init__"},
     "__main__": {"cli"},
     "__init__": set(),
 }

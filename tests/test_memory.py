@@ -8,7 +8,7 @@ from dreamloop.memory import Memory, read_memory, write_memory
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
-    memory = Memory("2026-11-21T03:30:00+01:00", 2, None, 77, 1.5, "2026-11-22T03:30:00+01:00", "It failed.")
+    memory = Memory("2026-11-21T03:30:00+01:00", 2, None, 77, "boot/15", "2026-11-22T03:30:00+01:00", "It failed.")
     write_memory(memory, tmp_path / "daemon.json")
     assert read_memory(tmp_path / "daemon.json") == memory
 

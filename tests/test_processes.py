@@ -64,11 +64,14 @@ def test_orphans_of_a_killed_leader_are_found_and_ended(script: Path, tmp_path: 
 
 def test_a_foreign_process_with_the_noted_number_is_left_alone(script: Path, tmp_path: Path) -> None:
     group = family(script)
-    (tmp_path / "note").write_text(json.dumps({"group": group, "began": birth(group) + 100}))
-    sweep(tmp_path / "note", 5)
-    assert len(members(group)) == 2
-    assert not end_stray(group, birth(group) + 100, 5)
-    end_group(group, 5)
+    boot, _, tick = birth(group).rpartition("/")
+    for other in (f"{boot}/{int(tick) + 100_000}", f"another-boot/{tick}"):
+        (tmp_path / "note").write_text(json.dumps({"group": group, "began": other}))
+        sweep(tmp_path / "note", 5)
+        assert len(members(group)) == 2
+        assert not end_stray(group, other, 5)
+    assert end_stray(group, f"{boot}/{tick}", 5)
+    assert members(group) == []
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"group": "x", "began": 1}'])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -129,3 +132,26 @@ def test_a_night_with_a_server_of_its_own_leaves_no_process_behind(home: Home, s
     assert "The server shows 100% of tonight's change" in night.night["reason"]
     assert not home.engine_note.exists()
     assert home.engine_log.read_text()
+
+
+def test_a_revert_reaches_the_server_and_one_that_is_away_is_told_later(
+    home: Home, served: Config, client: VllmClient, tmp_path: Path
+) -> None:
+    run(home, served)
+    file = tmp_path / "served.toml"
+    knobs = f'[vllm]\nurl = "%s"\napi_key_file = "{served.vllm.api_key_file}"\nbase = "base"\n'
+    call = [sys.executable, "-m", "dreamloop", "revert", "--to", "0", "--home", str(home.root), "--config", str(file)]
+    file.write_text(f'model = "{served.model}"\n{knobs % "http://127.0.0.1:9"}')
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == EngineError.exit_code
+    assert "now the base model does. But the vLLM server was not told" in done.stderr
+    assert generations.pointed(home) is None
+    assert "dreamloop" in client.adapters()
+    file.write_text(f'model = "{served.model}"\n{knobs % client.address.url}')
+    call[call.index("0")] = "1"
+    subprocess.run(call, capture_output=True, check=True)
+    assert set(client.adapters()) == {"dreamloop", "dreamloop-000001"}
+    done = subprocess.run([*call[:4], *call[6:], "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["generation"] is None
+    assert "The base model serves" in json.loads(done.stdout)["served"]
+    assert client.adapters() == {}

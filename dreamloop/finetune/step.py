@@ -30,8 +30,9 @@ from dreamloop.finetune.mix import (
 )
 from dreamloop.finetune.recipe import batch_size, rate_factor
 from dreamloop.log import Progress
+from dreamloop.model.device import peak_memory_mb
 from dreamloop.model.encode import ChatEncoder, Row
-from dreamloop.model.load import Policy, peak_memory_mb
+from dreamloop.model.load import Policy
 from dreamloop.model.score import completion_logprobs, packs_for, token_kl_to_base, token_logprobs, whole_rows
 from dreamloop.records import ChatRow, Pair, Recipe, Step, StepReport
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from dreamloop.config import Config, Vllm
 from dreamloop.errors import ConfigError, EngineError
 from dreamloop.log import Progress
+from dreamloop.model.device import placement
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Adapter, load_tokenizer, placement
+from dreamloop.model.load import Adapter, load_tokenizer
 from dreamloop.model.sampler import Sampler, TransformersSampler
 from dreamloop.model.vllm_client import Address, VllmClient
 from dreamloop.model.vllm_sampler import VllmSampler
@@ -76,7 +77,13 @@ def writing(
             if incumbent and names["incumbent"] not in session.client.adapters():
                 session.client.load_adapter(names["incumbent"], Path(incumbent.path))
 
+        revived = False
+
         def revive() -> Address:
+            nonlocal revived
+            if revived:  # a server that dies twice in a night would die again
+                raise EngineError(f"The server at {session.client.address.url} died twice tonight; see its log.")
+            revived = True
             address = session.revive()
             ready()
             return address

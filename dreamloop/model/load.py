@@ -6,7 +6,6 @@ candidate. LoRA weights stay in float32 whatever the base's dtype is.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dreamloop.errors import ModelError
+from dreamloop.model.device import placement
 
 Adapter = Literal["incumbent", "candidate"]
 _LINEAR_ATTENTION = ("linear_attention", "mamba", "recurrent", "conv")
@@ -175,13 +175,6 @@ def load_tokenizer(folder: str) -> Any:
     return tokenizer
 
 
-def placement(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
-    """Where a model goes and in which numbers, with 'auto' decided by this machine."""
-    chosen = _device(device)
-    named = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    return chosen, named.get(dtype, torch.bfloat16 if chosen.type == "cuda" else torch.float32)
-
-
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the names and bytes of the files that decide how a model answers."""
     total = hashlib.sha256()
@@ -191,15 +184,6 @@ def folder_digest(folder: Path) -> str:
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ModelError(f"There is no device {name!r}; 'auto', 'cpu' and 'cuda' are the usual ones.") from error
 
 
 def local_folder(name: str) -> str:
@@ -244,22 +228,6 @@ def _explain(name: str, error: Exception) -> str:
 def _first_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]
-
-
-def free_memory() -> None:
-    """Give back what a policy held that nobody refers to any more, so that a server can have the GPU."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def peak_memory_mb(device: torch.device) -> int:
-    """Largest memory in use so far: of the GPU where there is one, else of this process."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device) / 2**20)
-    import resource  # noqa: PLC0415 - POSIX only
-
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -83,6 +83,14 @@ class VllmClient:
         """Adapters by name, each with the folder that it was loaded from."""
         return {card["id"]: str(card.get("root")) for card in self._cards() if card.get("parent")}
 
+    def takes_adapters(self) -> bool:
+        """Whether the server lets adapters come and go while it runs."""
+        # Where the endpoint exists it wants another method; where it does not, nothing is found.
+        try:
+            return self._http.get("/v1/load_lora_adapter").status_code == httpx.codes.METHOD_NOT_ALLOWED
+        except httpx.HTTPError:
+            return False
+
     def load_adapter(self, name: str, folder: Path) -> None:
         """Serve an adapter under ``name``, in place of one of that name if there is one.
 
@@ -149,7 +157,8 @@ class VllmClient:
             ) from error
         except httpx.HTTPError as error:
             raise EngineError(
-                f"The server at {self.address.url} cannot be reached ({type(error).__name__}); is it running?"
+                f"The server at {self.address.url} cannot be reached ({type(error).__name__}); "
+                "start it, or correct vllm.url."
             ) from error
         if response.is_success:
             return response

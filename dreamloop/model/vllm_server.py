@@ -63,7 +63,7 @@ class VllmServer:
             EngineError: no free port, vLLM missing, dead or silent at the deadline; nothing stays running.
         """
         sweep(self.note, _STOP_S)
-        port = _port(self.knobs.port)
+        port = free_port(self.knobs.port)
         key = secrets.token_urlsafe(24)
         address = self.address = Address(f"http://127.0.0.1:{port}", key, self.knobs.request_timeout_s)
         try:
@@ -151,8 +151,12 @@ def _environment(spec: Spec, knobs: Vllm, key: str) -> dict[str, str]:
     return {**os.environ, **ours}
 
 
-def _port(wanted: int) -> int:
-    """A loopback port that is free now."""
+def free_port(wanted: int) -> int:
+    """A loopback port that is free now; 0 takes any.
+
+    Raises:
+        EngineError: it is taken, or none is free.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,0 +1,140 @@
+"""The configuration as a file: read with one clear sentence for what is wrong, written with every knob explained."""
+
+from __future__ import annotations
+
+import textwrap
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from dreamloop.config import Config, Section
+from dreamloop.errors import ConfigError
+
+_WIDTH = 118
+_HEAD = """\
+What dreamloop runs with. Every knob is here: a line that starts with '#' shows its default and can be uncommented
+to change it; where a knob is unset by default, the line is an example. Relative paths start at this file's folder.
+A night reads the file when it begins. 'dreamloop doctor' says whether everything fits."""
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a TOML file; None gives the defaults. Relative paths are relative to the file.
+
+    Raises:
+        ConfigError: unreadable, not TOML, or a key that does not exist or does not fit.
+    """
+    if path is None:
+        return Config()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration {path} cannot be read ({error}).") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration {path} is not TOML: {error}.") from error
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        more = f" ({len(error.errors()) - 1} more after it.)" if len(error.errors()) > 1 else ""
+        raise ConfigError(f"In {path}, {_fault(error.errors()[0])}{more}") from error
+    return _beside(path.parent, config)
+
+
+def write_config(path: Path, given: Mapping[str, Any]) -> None:
+    """Write a new file with every knob commented out but the ``given`` ones, named like ``vllm.url``.
+
+    Raises:
+        ConfigError: there is such a file already, or it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(commented(given))
+    except FileExistsError as error:
+        raise ConfigError(
+            f"There is a {path} already and it is left as it is; move it away, or name another file."
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration {path} cannot be written ({error.strerror}); name another file."
+        ) from error
+
+
+def commented(given: Mapping[str, Any]) -> str:
+    """The text of a configuration file: each knob with its sentence, commented out unless ``given``."""
+    paragraphs = [textwrap.indent(_HEAD, "# "), *_knobs("", Config, given)]
+    for name, section in _tables():
+        paragraphs += [f"\n[{name}]\n{_comment(section.__doc__ or '')}", *_knobs(f"{name}.", section, given)]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _tables() -> Iterator[tuple[str, type[Section]]]:
+    for name, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield name, field.annotation
+
+
+def _knobs(table: str, section: type[Section], given: Mapping[str, Any]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        if field.description is None:  # a table
+            continue
+        shown = field.default if field.default not in (None, ()) else (field.examples or [""])[0]
+        value = given.get(table + name, shown)
+        line = tomli_w.dumps({name: list(value) if isinstance(value, tuple) else value}).rstrip()
+        yield f"{_comment(field.description)}\n{line if table + name in given else textwrap.indent(line, '# ')}"
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent="# ", subsequent_indent="# ")
+
+
+def _fault(error: ErrorDetails) -> str:
+    """What is wrong with one key, and the way out."""
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        meant = _meant(key)
+        mend = f"Did you mean '{meant}'?" if meant else "'dreamloop init' writes a file with all there are."
+        return f"there is no '{key}'. {mend}"
+    why = error["msg"][:1].lower() + error["msg"][1:]
+    return f"'{key}' cannot be {error['input']!r}: {why}. Correct or remove the line."
+
+
+def _meant(key: str) -> str | None:
+    """The existing key that a wrong one comes closest to: the same name elsewhere, or a like one, near before far."""
+    known = [*Config.model_fields, *(f"{name}.{knob}" for name, table in _tables() for knob in table.model_fields)]
+    table, _, knob = key.rpartition(".")
+    elsewhere = {name.rpartition(".")[2]: name for name in known}
+    beside = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == table}
+    for names, likeness in ((elsewhere, 1.0), (beside, 0.6), (elsewhere, 0.7)):
+        if near := get_close_matches(knob, names, n=1, cutoff=likeness):
+            return names[near[0]]
+    return None
+
+
+def _beside(folder: Path, config: Config) -> Config:
+    """The configuration with its relative paths taken from ``folder``."""
+
+    def at(path: Path | None) -> Path | None:
+        try:
+            return None if path is None else folder / path.expanduser()
+        except RuntimeError as error:
+            raise ConfigError(
+                f"The path {path} in the configuration names an unknown user; write it in full."
+            ) from error
+
+    return config.model_copy(
+        update={
+            "sources": tuple(path for source in config.sources if (path := at(source))),
+            "model": str(at(Path(config.model))) if config.model.startswith((".", "~")) else config.model,
+            "finetune": config.finetune.model_copy(update={"replay_file": at(config.finetune.replay_file)}),
+            "gate": config.gate.model_copy(update={"items": at(config.gate.items)}),
+            "vllm": config.vllm.model_copy(
+                update={"api_key_file": at(config.vllm.api_key_file), "python": at(config.vllm.python)}
+            ),
+        }
+    )
