@@ -281,7 +281,10 @@ def _program() -> str:
     if shutil.which("dreamloop"):
         return "dreamloop"
     called = Path(sys.argv[0])
-    return f"{sys.executable} -m dreamloop" if called.name == "__main__.py" else os.path.relpath(called)
+    if called.name == "__main__.py":
+        return f"{sys.executable} -m dreamloop"
+    near = os.path.relpath(called)
+    return str(called) if near.startswith("..") else near
 
 
 def _dump(value: Any) -> None:
