@@ -44,9 +44,10 @@ def cli() -> None:
               help="Log file or folder, instead of the configured ones. Repeatable.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), help="Instead of the configured seed.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@click.option("-q", "--quiet", is_flag=True, help="No screen at the end, only the log; as the daemon does it.")
 def cycle(
     home: Path | None, as_json: bool, config_path: Path | None, sources: tuple[Path, ...], seed: int | None,
-    verbose: bool,
+    verbose: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Run one night: collect, dream, train, gate, keep or revert."""
     from datetime import UTC, datetime  # noqa: PLC0415 - see the module's first line
@@ -64,7 +65,8 @@ def cycle(
     progress = setup(verbose)
     signal.signal(signal.SIGTERM, _interrupt)
     night = run_night(place, config.model_copy(update=changes), progress, lambda: datetime.now(UTC))
-    _print_night(place, night, as_json)
+    if not quiet:
+        _print_night(place, night, as_json)
 
 
 @cli.command()

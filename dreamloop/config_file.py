@@ -52,7 +52,7 @@ def write_config(path: Path, given: Mapping[str, Any]) -> None:
         ConfigError: there is such a file already, or it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may become the state home
         with path.open("x", encoding="utf-8") as file:
             file.write(commented(given))
     except FileExistsError as error:

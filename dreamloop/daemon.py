@@ -97,7 +97,7 @@ class Daemon:
     # --- a night ---------------------------------------------------------------------------
 
     def _start(self, scheduled: datetime) -> None:
-        command = [sys.executable, "-m", "dreamloop", "cycle", "--home", str(self.home.root)]
+        command = [sys.executable, "-m", "dreamloop", "cycle", "--quiet", "--home", str(self.home.root)]
         if self.config_path:
             command += ["--config", str(self.config_path)]
         self._remember(replace(self.memory, handled=scheduled.isoformat(), retry_at=None))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dreamloop.ledger.store import Ledger
-from dreamloop.lock import only_one_night
+from dreamloop.lock import only_one_daemon, only_one_night
+from dreamloop.memory import Memory, write_memory
 from dreamloop.paths import Home
 
 
@@ -54,6 +55,17 @@ def test_status_tells_when_the_serving_generation_is_gone(with_nights: Home) -> 
     assert "--to 0" in done.stdout
 
 
+def test_status_of_a_daemon_before_its_first_night_says_when_it_comes(home: Home) -> None:
+    write_memory(
+        Memory(next_at="2026-11-22T03:30:00+01:00", failures=2, said="The model is not here."), home.daemon_note
+    )
+    with only_one_daemon(home.daemon_lock):
+        done = dreamloop("status", "--home", str(home.root))
+    assert done.returncode == 0, done.stderr
+    assert "nights    none yet" in done.stdout
+    assert "next night 2026-11-22 03:30. The model is not here. 2 failed in a row." in done.stdout
+
+
 def test_history_shows_the_newest_night_first(with_nights: Home) -> None:
     done = dreamloop("history", "--home", str(with_nights.root))
     assert done.stdout.index("because reverted") < done.stdout.index("because kept")
@@ -75,12 +87,14 @@ def test_json_is_one_document(with_nights: Home, command: list[str]) -> None:
         (["revert", "--to", "7"], 5, "Generation 7"),
         (["cycle", "--config", "/no/such/file.toml"], 2, "cannot be read"),
         (["cycle", "--source", "/no/such/log"], 2, "does not exist"),
+        (["doctor", "--config", "/no/such/file.toml"], 1, ""),
+        (["init", "/proc/dreamloop.toml"], 2, "cannot be written"),
         (["dance"], 2, "No such command"),
         (["cycle", "--speed", "9"], 2, "No such option"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_an_exit_code(home: Home, arguments: list[str], code: int, words: str) -> None:
-    flags = ["--home", str(home.root)] if arguments[0] != "dance" else []
+    flags = ["--home", str(home.root)] if arguments[0] not in {"dance", "init"} else []
     done = dreamloop(*arguments, *flags)
     assert done.returncode == code, done.stderr
     assert words in done.stderr

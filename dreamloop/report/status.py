@@ -43,19 +43,20 @@ def read_status(home: Home) -> Status:
     """Look at the pointer, the generation's weights and the ledger.
 
     Raises:
-        StateError: there is no ledger yet, or it cannot be read.
+        StateError: nothing ever ran here, or the ledger cannot be read.
     """
-    ledger = History(home.ledger, home.lock)
-    last = ledger.nights(1)
+    waiting = home.daemon_note.exists() and not home.ledger.exists()  # a daemon before its first night
+    ledger = None if waiting else History(home.ledger, home.lock)
+    last = ledger.nights(1) if ledger else []
     memory = read_memory(home.daemon_note)
     return Status(
         home=str(home.root),
         generation=generations.pointed(home),
         damage=_damage(home),
-        nights=ledger.count(),
-        pending_pairs=ledger.pending(),
+        nights=ledger.count() if ledger else {},
+        pending_pairs=ledger.pending() if ledger else 0,
         last_night=last[0] if last else None,
-        served=ledger.last_proof(),
+        served=ledger.last_proof() if ledger else None,
         daemon=is_held(home.daemon_lock),
         next_night=memory.next_at,
         failures=memory.failures,
