@@ -27,6 +27,7 @@ from dreamloop.processes import end_group, note_group, start_group, sweep
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what --max-lora-rank may be
 _STOP_S = 8.0
 _PACE = 0.5
+_LOG_TAIL = 2**17  # bytes; the first cause lies many tracebacks before the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +178,12 @@ def _why_it_ended(code: int, log: Path) -> str:
 
 
 def _last_error(log: Path) -> str:
-    """The last line of the server's log that tells what went wrong."""
+    """The last line of the server's log that tells what went wrong, rather than that something did."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 32_768))
+            file.seek(max(0, file.seek(0, 2) - _LOG_TAIL))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         lines = []
-    telling = [line.strip() for line in lines if "Error" in line]
+    telling = [line.strip() for line in lines if "Error" in line and "root cause" not in line]
     return (telling or [line.strip() for line in lines if line.strip()] or ["no word in its log"])[-1][-300:]

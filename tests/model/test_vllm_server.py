@@ -56,7 +56,8 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 
 def test_a_server_that_dies_while_starting_says_why_and_leaves_nothing(tmp_path: Path) -> None:
-    python = stand_in(tmp_path, "echo 'RuntimeError: not enough memory'; exit 3")
+    wrapped = "echo 'RuntimeError: Engine core initialization failed. See root cause above.'"
+    python = stand_in(tmp_path, f"echo 'RuntimeError: not enough memory'; {wrapped}; exit 3")
     with pytest.raises(EngineError, match=r"exit code 3: RuntimeError: not enough memory"):
         start(tmp_path, Vllm(python=python))
     assert not (tmp_path / "engine.json").exists()
