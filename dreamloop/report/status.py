@@ -71,7 +71,7 @@ def status_lines(status: Status) -> list[str]:
     lines = [f"serving   {serving}"]
     if status.damage:
         lines.append(f"damaged   {status.damage}")
-    lines += [f"nights    {counts}", f"waiting   {status.pending_pairs} mined pairs"]
+    lines += [f"nights    {counts}", f"waiting   mined pairs: {status.pending_pairs}"]
     if last := status.last_night:
         lines.append(f"last      night {last['night']}: {last['outcome']}. {last['reason'] or ''}".rstrip())
     if served := status.served:

@@ -80,9 +80,9 @@ def _section(title: str, lines: list[str]) -> RenderableType:
 
 def _collected(record: NightRecord) -> RenderableType:
     conversations = sum(read["conversations"] for read in record.reads)
-    lines = [f"{len(record.reads)} log files, {conversations} new conversations"]
-    lines += [f"{row['n']} pairs from {row['signal']} ({row['strength']} signal)" for row in record.mined]
-    lines += [f"{row['n']} corrected replies: {row['outcome']}" for row in record.rewrites]
+    lines = [f"{_counted(len(record.reads), 'log file')}, {_counted(conversations, 'new conversation')}"]
+    lines += [f"{_counted(row['n'], 'pair')} from {row['signal']} ({row['strength']} signal)" for row in record.mined]
+    lines += [f"corrected replies: {row['n']} × {row['outcome']}" for row in record.rewrites]
     lines += [f"left out: {row['count']} × {row['reason']}" for row in record.skips if row["stage"] == "collect"]
     return _section("Collected", lines)
 
@@ -96,6 +96,10 @@ def _dreamed(record: NightRecord) -> RenderableType:
     lines += [f"{row['side']:>5}: {_last_turn(row['context'])}" for row in scenarios[:2]]
     lines += [f"left out: {row['count']} × {row['reason']}" for row in record.skips if row["stage"] == "dream"]
     return _section("Dreamed", lines)
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
 
 
 def _last_turn(context: str) -> str:
