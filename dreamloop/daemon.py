@@ -126,11 +126,15 @@ class Daemon:
                 self._ended(code == 0, self._last_words(code))
 
     def _stop_night(self) -> None:
-        """End the night that runs, its server included. The night itself writes how it ended."""
+        """End the night that runs, its server included. The night itself writes how it ended.
+
+        One that a stop or a reboot cut short counts as missed: the next start makes up for it.
+        """
         night, self.night = self.night, None
         if night is not None:
             end_group(night.pid, _NIGHT_STOP_S, night)
-            self._remember(replace(self.memory, running=None, said="The last night was interrupted."))
+            said, retry_at = "The last night was interrupted.", self.now().isoformat()
+            self._remember(replace(self.memory, running=None, retry_at=retry_at, said=said))
         sweep(self.home.engine_note, _ENGINE_STOP_S)
 
     def _ended(self, ok: bool, said: str) -> None:

@@ -139,6 +139,18 @@ def test_missed_nights_are_made_up_for_once(home: Home, config_file: Path) -> No
         assert datetime.fromisoformat(next_at) > datetime.now().astimezone()
 
 
+def test_a_night_that_a_stop_cut_short_is_made_up_for_at_the_next_start(home: Home, config_file: Path) -> None:
+    missed(home)
+    with daemon(home, config_file) as running:
+        wait_for(lambda: in_training(home), 60)
+        running.stop()
+    with daemon(home, config_file) as running:
+        wait_for(lambda: running.heard("Night 2 "), 120)
+    assert outcomes(home)[0] == "interrupted"
+    assert len(nights(home)) == 2
+    assert read_memory(home.daemon_note).failures == 0
+
+
 def test_a_killed_night_is_noted_and_tried_again(home: Home, config_file: Path) -> None:
     schedule(config_file, "retry_minutes = 0.02")
     missed(home)
