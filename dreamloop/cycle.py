@@ -199,7 +199,6 @@ def _wake(night: _Night) -> Model:
 
 def _mined_pairs(night: _Night, model: Model, suite: Suite) -> list[Pair]:
     """Tonight's share of the mined pairs; what can never be used is set aside with its reason."""
-
     wanted = int(night.config.night.behavioural * night.config.night.mined_share)
     taken: list[Pair] = []
     waiting = in_turn(night.ledger.pending_pairs())
@@ -244,7 +243,6 @@ def _probes(dreamed: Dreamed) -> list[Probe]:
 
 
 def _probe(scenario: Scenario) -> Probe:
-
     return Probe(
         item=f"{scenario.kind}/{scenario.twin}/{scenario.side}",
         kind=scenario.kind,
@@ -287,7 +285,6 @@ def _replay(night: _Night, writer: Writer, suite: Suite) -> list[ChatRow]:
 
 
 def _train(night: _Night, model: Model, pairs: Sequence[Pair], replay: Sequence[ChatRow]) -> None:
-
     recipe = recipe_of(night.config.finetune, night.seed)
     report = train(model.policy, model.encoder, pairs, replay, recipe, night.progress)
     night.ledger.record_training(night.number, recipe, report, pairs, replay)

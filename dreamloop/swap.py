@@ -60,6 +60,8 @@ def publish(home: Home, config: Config, progress: Progress, now: Callable[[], da
             for name in session.client.adapters():
                 if name == alias or name.startswith(f"{alias}-"):
                     session.client.unload_adapter(name)
+            if alias in session.client.bases():
+                return f"{alias!r} at {config.vllm.url} answers with the base model."
             return f"The base model serves; the server has no {alias!r} any more, ask it for {session.base!r}."
         ledger = Ledger(home.ledger)
         try:

@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from dreamloop.config import Config, Vllm
 from dreamloop.errors import EngineError
+from dreamloop.log import Silent
 from dreamloop.model.encode import Branch, Row
+from dreamloop.model.engine import connected
 from dreamloop.model.vllm_client import Address, VllmClient
+from dreamloop.paths import Home
 
 ROW = Row((3, 4), (Branch((5, 6), (True, True)),))
 BUSY = (
@@ -68,6 +72,16 @@ def test_bases_and_adapters_are_told_apart() -> None:
     with talking_to(Fake(models=models("one"))) as client:
         assert client.bases() == {"base": "/m"}
         assert client.adapters() == {"one": "/g/one"}
+
+
+def test_a_base_that_has_no_name_but_the_alias_is_refused(tiny_folder: Path, home: Home) -> None:
+    with talking_to(Fake(models=models("one"))) as client:
+        config = Config(model=str(tiny_folder), vllm=Vllm(url=client.address.url, alias="base"))
+        with (
+            pytest.raises(EngineError, match=r"only 'base', .*--served-model-name base"),
+            connected(config, home, Silent()),
+        ):
+            pass
 
 
 @pytest.mark.parametrize(("version", "in_place"), [("0.32.0", False), ("0.33.0", True), ("1.0.0rc1", True)])
