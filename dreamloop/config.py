@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Share = Annotated[float, Field(ge=0, le=0.9)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -47,9 +49,11 @@ class Finetune(Section):
     dpo_learning_rate: Positive = Field(2e-4, description="Peak rate of the DPO phase.")
     dpo_batch: Count = Field(8, description="Pairs per DPO step, lowered for at least min_steps steps.")
     beta: Positive = Field(0.1, description="DPO's beta: how far a pair may pull the model from its reference.")
-    anchor_weight: float = Field(3.0, ge=0, description="Weight of forward KL to the base on replay tokens; 0 is off.")
+    anchor_weight: float = Field(
+        3.0, ge=0, allow_inf_nan=False, description="Weight of forward KL to the base on replay tokens; 0 is off."
+    )
     anchor_tokens: Count = Field(256, description="Replay tokens per DPO step under the anchor.")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
+    weight_decay: NotNegative = Field(0.01, description="AdamW's weight decay.")
     max_grad_norm: Positive = Field(1.0, description="Gradients are clipped to this norm.")
     warmup_ratio: Share = Field(0.1, description="Share of a phase's steps with a rising rate.")
     min_steps: Count = Field(8, description="Optimizer steps that a phase has at least.")
@@ -97,6 +101,19 @@ class Vllm(Section):
         examples=["vllm-api-key"],
         description="File with the server's API key. Unset: systemd's credential 'vllm-api-key', or none.",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _has_a_host(cls, url: str | None) -> str | None:
+        try:
+            parts = urlsplit(url or "http://localhost")
+            fits = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError("needs a host and, behind a colon, a port number")
+        return url
+
     base: str | None = Field(
         None, examples=["base"], description="Name of the base model at 'url'. Unset: the one served from 'model'."
     )
@@ -136,9 +153,13 @@ class Daemon(Section):
         None, examples=["30 3 * * 1-5"], description="Five cron fields instead of 'at', Sunday being 0 or 7."
     )
     timezone: str | None = Field(None, examples=["Europe/Berlin"], description="IANA time zone. Unset: the machine's.")
-    deadline_hours: Positive = Field(8.0, description="A night that takes longer is ended; yesterday's adapter stays.")
+    deadline_hours: Positive = Field(
+        8.0, le=168, description="A night that takes longer is ended; yesterday's adapter stays."
+    )
     retries: int = Field(3, ge=0, description="How often a failed night is tried again before the next one is due.")
-    retry_minutes: Positive = Field(15.0, description="Wait before the first retry; it doubles with each failure.")
+    retry_minutes: Positive = Field(
+        15.0, le=1440, description="Wait before the first retry; it doubles with each one, to a day at most."
+    )
 
 
 class Config(Section):

@@ -24,13 +24,13 @@ from apscheduler.triggers.cron import CronTrigger
 
 from dreamloop.config_file import load_config
 from dreamloop.errors import DreamloopError, NightBusy, StateError
-from dreamloop.ledger.history import History
-from dreamloop.lock import only_one_daemon
+from dreamloop.ledger.history import History, Row
+from dreamloop.lock import only_one_daemon, only_one_night
 from dreamloop.memory import Memory, read_memory, write_memory
 from dreamloop.notify import notify, watchdog_s
 from dreamloop.paths import Home
 from dreamloop.processes import birth, end_group, end_stray, start_group, sweep
-from dreamloop.schedule import after, due, next_time, trigger_of
+from dreamloop.schedule import after, begun, due, next_time, trigger_of, under_this_clock
 
 Clock = Callable[[], datetime]
 
@@ -58,6 +58,7 @@ class Daemon:
         self.trigger = trigger_of(self.config.daemon)
         self.memory = Memory()
         self.night: subprocess.Popen[bytes] | None = None
+        self.latest: Row | None = None  # the ledger's last night when this one began
         self.deadline = 0.0
         self.complaint = ""  # what is wrong with the configuration file now
         self.told = ""
@@ -86,6 +87,7 @@ class Daemon:
     def tick(self) -> None:
         """Look at the clock, the night and the configuration once."""
         self._reload()
+        self._remember(under_this_clock(self.memory, self.now()))
         if self.night is not None:
             self._watch(self.night)
         elif (scheduled := due(self.trigger, self.memory, self.now())) is not None:
@@ -100,7 +102,8 @@ class Daemon:
         command = [sys.executable, "-m", "dreamloop", "cycle", "--quiet", "--home", str(self.home.root)]
         if self.config_path:
             command += ["--config", str(self.config_path)]
-        self._remember(replace(self.memory, handled=scheduled.isoformat(), retry_at=None))
+        self._remember(begun(self.memory, scheduled))
+        self.latest = self._last_night()
         try:
             night = start_group(command, {**os.environ, "NOTIFY_SOCKET": ""})
         except OSError as error:
@@ -119,7 +122,7 @@ class Daemon:
         elif code is not None:
             self.night = None
             end_group(night.pid, _ENGINE_STOP_S)
-            sweep(self.home.engine_note, _ENGINE_STOP_S)
+            self._sweep()
             if code == NightBusy.exit_code:
                 self._wait_for_the_other()
             else:
@@ -135,7 +138,7 @@ class Daemon:
             end_group(night.pid, _NIGHT_STOP_S, night)
             said, retry_at = "The last night was interrupted.", self.now().isoformat()
             self._remember(replace(self.memory, running=None, retry_at=retry_at, said=said))
-        sweep(self.home.engine_note, _ENGINE_STOP_S)
+        self._sweep()
 
     def _ended(self, ok: bool, said: str) -> None:
         self._remember(after(self.memory, ok, said, self.config.daemon, self.now()))
@@ -150,12 +153,22 @@ class Daemon:
     def _last_words(self, code: int) -> str:
         if code in _INTERRUPTED:
             return "The night was interrupted from outside."
-        try:
-            (last,) = History(self.home.ledger, self.home.lock).nights(1)
-        except (StateError, ValueError):
+        last = self._last_night()
+        if last is None or (self.latest is not None and last["night"] == self.latest["night"]):
             return f"The night ended with exit code {code} before it had a row in the ledger; see the log."
         words = f"Night {last['night']} {last['outcome']}."
         return words if code == 0 else f"{words} Exit code {code}: {last['reason'] or 'see the log'}"
+
+    def _last_night(self) -> Row | None:
+        try:
+            return next(iter(History(self.home.ledger, self.home.lock).nights(1)), None)
+        except StateError:
+            return None
+
+    def _sweep(self) -> None:
+        """End a server that a night left behind, but never that of a night which somebody runs by hand."""
+        with suppress(NightBusy, StateError), only_one_night(self.home.lock):
+            sweep(self.home.engine_note, _ENGINE_STOP_S)
 
     # --- around it -------------------------------------------------------------------------
 
@@ -167,7 +180,7 @@ class Daemon:
         if self.memory.running is not None:
             end_stray(self.memory.running, self.memory.began, _NIGHT_STOP_S)
             self._ended(False, "The daemon ended in the middle of a night.")
-        sweep(self.home.engine_note, _ENGINE_STOP_S)
+        self._sweep()
 
     def _reload(self) -> None:
         """Follow the configuration file; a night that runs keeps what it started with."""

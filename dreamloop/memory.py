@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from dreamloop.errors import StateError
 
@@ -17,7 +18,8 @@ class Memory:
 
     Attributes:
         handled: the scheduled time that the latest night ran for.
-        failures: nights in a row that failed. retry_at: when to try again, None for the next regular time.
+        failures: nights in a row that failed. tries: how often the latest was tried again.
+        retry_at: when to try again, None for the next regular time.
         running: process group of the night under way, so that a crash of the daemon leaves no stray.
         began: when that group's leader was born, as ``processes.birth`` says it.
         next_at: when the next night is due. said: how the last one ended, in a sentence.
@@ -25,6 +27,7 @@ class Memory:
 
     handled: str | None = None
     failures: int = 0
+    tries: int = 0
     retry_at: str | None = None
     running: int | None = None
     began: str = ""
@@ -35,13 +38,16 @@ class Memory:
 def read_memory(path: Path) -> Memory:
     """What the last daemon wrote; a missing or damaged note is a fresh start."""
     try:
-        raw: Any = json.loads(path.read_text(encoding="utf-8"))
-        memory = Memory(**raw)
-        for time in filter(None, (memory.handled, memory.retry_at, memory.next_at)):
-            datetime.fromisoformat(time)
-    except (OSError, ValueError, TypeError):
+        memory = _NOTE.validate_json(path.read_bytes())
+        if any(datetime.fromisoformat(time).tzinfo is None for time in _times(memory)):
+            return Memory()
+    except (OSError, ValueError):
         return Memory()
     return memory
+
+
+def _times(memory: Memory) -> list[str]:
+    return [time for time in (memory.handled, memory.retry_at, memory.next_at) if time is not None]
 
 
 def write_memory(memory: Memory, path: Path) -> None:
@@ -56,3 +62,6 @@ def write_memory(memory: Memory, path: Path) -> None:
         scratch.replace(path)
     except OSError as error:
         raise StateError(f"{path} cannot be written ({error.strerror}); free some disk space.") from error
+
+
+_NOTE = TypeAdapter(Memory)

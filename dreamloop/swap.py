@@ -13,7 +13,7 @@ from pathlib import Path
 from dreamloop.config import Config, Vllm
 from dreamloop.errors import ConfigError, SwapRefused
 from dreamloop.keep import generations
-from dreamloop.keep.publish import Swap, go_live, prove
+from dreamloop.keep.publish import Swap, go_live, ours, prove
 from dreamloop.keep.witnesses import read_witnesses
 from dreamloop.ledger.store import Ledger
 from dreamloop.lock import only_one_night
@@ -57,11 +57,8 @@ def publish(home: Home, config: Config, progress: Progress, now: Callable[[], da
         generation = generations.current(home)
         alias = config.vllm.alias
         if generation is None:
-            for name in session.client.adapters():
-                if name == alias or name.startswith(f"{alias}-"):
-                    session.client.unload_adapter(name)
-            if alias in session.client.bases():
-                return f"{alias!r} at {config.vllm.url} answers with the base model."
+            for name in ours(session.client, alias):
+                session.client.unload_adapter(name)
             return f"The base model serves; the server has no {alias!r} any more, ask it for {session.base!r}."
         ledger = Ledger(home.ledger)
         try:

@@ -159,9 +159,7 @@ def server(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A real vLLM server with the tiny model, shared by the tests that do not end it."""
     folder = tmp_path_factory.mktemp("server")
     spec = Spec(str(tiny_folder), "base", "float32", 8, cpu=True)
-    # The alias is a second name of the base, as the README has it, so that it always answers.
-    knobs = Vllm(arguments=("--served-model-name", spec.name, Vllm().alias))
-    with serving(spec, knobs, folder / "engine.json", folder / "vllm.log", Silent()) as (running, _):
+    with serving(spec, Vllm(), folder / "engine.json", folder / "vllm.log", Silent()) as (running, _):
         assert running.process is not None
         group = running.process.pid
         yield running

@@ -16,7 +16,6 @@ from dreamloop.errors import ConfigError, EngineError, SwapRefused
 from dreamloop.keep import generations
 from dreamloop.ledger.history import History, NightRecord
 from dreamloop.log import Silent
-from dreamloop.model.encode import Branch, Row
 from dreamloop.model.engine import connected
 from dreamloop.model.vllm_client import VllmClient
 from dreamloop.model.vllm_server import VllmServer
@@ -122,19 +121,6 @@ def test_another_base_model_at_the_url_is_refused(home: Home, served: Config) ->
         assert session.base == "base"  # known by the folder it was loaded from
 
 
-def test_the_alias_answers_with_the_base_until_a_generation_is_served_and_after_it(
-    home: Home, served: Config, client: VllmClient
-) -> None:
-    asked = Row((1, 2, 3), (Branch((4, 5, 6), (True, True, True)),))
-    base = client.reply_logprobs("base", asked)
-    assert client.reply_logprobs("dreamloop", asked) == pytest.approx(base, abs=1e-4)
-    run(home, served)
-    assert client.reply_logprobs("dreamloop", asked) != pytest.approx(base, abs=1e-4)
-    revert(home, 0, now)
-    assert "answers with the base model" in publish(home, served, Silent(), now)
-    assert client.reply_logprobs("dreamloop", asked) == pytest.approx(base, abs=1e-4)
-
-
 def test_publish_without_a_server_says_what_to_set(home: Home, config: Config) -> None:
     with pytest.raises(ConfigError, match=r"set vllm\.url"):
         publish(home, config, Silent(), now)
@@ -167,5 +153,5 @@ def test_a_revert_reaches_the_server_and_one_that_is_away_is_told_later(
     assert set(client.adapters()) == {"dreamloop", "dreamloop-000001"}
     done = subprocess.run([*call[:4], *call[6:], "--json"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["generation"] is None
-    assert json.loads(done.stdout)["served"] == f"'dreamloop' at {client.address.url} answers with the base model."
+    assert "The base model serves" in json.loads(done.stdout)["served"]
     assert client.adapters() == {}

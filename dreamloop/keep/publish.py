@@ -6,17 +6,19 @@ keep talking to the old one until the proof has passed.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dreamloop.errors import EngineError, SwapRefused
 from dreamloop.keep.proof import judge_swap, refused
 from dreamloop.log import Progress
-from dreamloop.model.encode import Branch, Row
+from dreamloop.model.encode import Branch, Row, Tokens
 from dreamloop.model.vllm_client import VllmClient
-from dreamloop.records import Proof, Scores, ServedScores, Witness, Witnesses
+from dreamloop.records import Proof, Scores, ServedScores, Witnesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Swap:
 def prove(client: VllmClient, swap: Swap, witnesses: Witnesses, tolerance: float, progress: Progress) -> Proof:
     """Load the adapter under its own name and ask the server for the witnesses, one at a time.
 
-    A server that fails the proof no longer serves the name afterwards.
+    A server that fails the proof no longer serves the name afterwards. One that refuses the adapter or
+    cannot answer with it, but answers with its base, fails the proof.
 
     Raises:
         EngineError: the server cannot be reached or asked; nothing is known of the adapter.
@@ -40,29 +43,27 @@ def prove(client: VllmClient, swap: Swap, witnesses: Witnesses, tolerance: float
     total = 3 * len(witnesses.rows) + 1
     with progress.track("proving the swap", total, "prompts") as advance:
 
-        def scores(model: str) -> tuple[Scores, ...]:
+        def scores(model: str, rows: Sequence[Row]) -> tuple[Scores, ...]:
             found = []
-            for witness in witnesses.rows:
-                found.append(tuple(client.reply_logprobs(model, _row(witness))))
+            for row in rows:
+                found.append(tuple(client.reply_logprobs(model, row)))
                 advance(1)
             return tuple(found)
 
-        before = scores(swap.base)
+        rows = [_row(witness.context, witness.tokens) for witness in witnesses.rows]
+        before = scores(swap.base, rows)
         try:
             client.load_adapter(swap.name, swap.folder)
+            adapter = scores(swap.name, rows)
+            (long_prompt,) = scores(swap.name, [_row(witnesses.long_prompt[:1], witnesses.long_prompt[1:])])
+            after = scores(swap.base, rows)
         except EngineError as error:
-            if not client.healthy():
-                raise
+            _forget(client, swap.name)
+            client.reply_logprobs(swap.base, rows[0])  # a server that is gone says nothing about the adapter
             return refused(str(error))
-        first, *rest = witnesses.long_prompt
-        long_row = Row((first,), (Branch(tuple(rest), (True,) * len(rest)),))
-        adapter = scores(swap.name)
-        long_prompt = tuple(client.reply_logprobs(swap.name, long_row))
-        advance(1)
-        served = ServedScores(before, adapter, scores(swap.base), long_prompt)
-    proof = judge_swap(witnesses, served, tolerance)
+    proof = judge_swap(witnesses, ServedScores(before, adapter, after, long_prompt), tolerance)
     if not proof.passed:
-        client.unload_adapter(swap.name)
+        _forget(client, swap.name)
     return proof
 
 
@@ -80,18 +81,32 @@ def go_live(client: VllmClient, swap: Swap, drain_s: float) -> None:
             f"The server at {client.address.url} has {behind} behind {swap.alias!r} and not {swap.folder}; "
             "run 'dreamloop publish'."
         )
-    old = [name for name in client.adapters() if name.startswith(f"{swap.alias}-") and name != swap.name]
+    old = [name for name in ours(client, swap.alias) if name not in {swap.name, swap.alias}]
     _drain(client, old, drain_s)
     for name in old:
         client.unload_adapter(name)
 
 
+def ours(client: VllmClient, alias: str) -> list[str]:
+    """The adapters on the server that dreamloop put there: the alias and numbered generations, nobody else's."""
+    return [name for name in client.adapters() if re.fullmatch(rf"{re.escape(alias)}(-\d{{6}})?", name)]
+
+
 def _drain(client: VllmClient, names: Sequence[str], patience_s: float) -> None:
-    """Wait until nobody is being answered by the names. Files stay on disk, so the last ones may end later."""
+    """Wait until nobody is being answered under the names.
+
+    What the alias had begun goes on with the old weights, which the server keeps for it.
+    """
     until = time.monotonic() + patience_s
     while client.busy() & set(names) and time.monotonic() < until:
         time.sleep(0.2)
 
 
-def _row(witness: Witness) -> Row:
-    return Row(witness.context, (Branch(witness.tokens, (True,) * len(witness.tokens)),))
+def _forget(client: VllmClient, name: str) -> None:
+    """Unload what failed its proof. The verdict stands whether the server manages that or not."""
+    with suppress(EngineError):
+        client.unload_adapter(name)
+
+
+def _row(context: Tokens, tokens: Tokens) -> Row:
+    return Row(context, (Branch(tokens, (True,) * len(tokens)),))

@@ -67,7 +67,10 @@ def read_witnesses(folder: Path) -> Witnesses:
     try:
         raw: Any = json.loads((folder / FILE).read_text(encoding="utf-8"))
         rows = tuple(Witness(**{key: tuple(values) for key, values in row.items()}) for row in raw["rows"])
-        return Witnesses(rows, tuple(raw["long_prompt"]))
+        found = Witnesses(rows, tuple(raw["long_prompt"]))
+        if not (found.rows and len(found.long_prompt) > 1):
+            raise ValueError("nothing in it")
+        return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(
             f"The generation in {folder} has no readable {FILE}, so nothing could prove that a server serves it; "

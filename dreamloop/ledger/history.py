@@ -46,7 +46,7 @@ class History:
     """
 
     def __init__(self, path: Path, lock: Path) -> None:
-        self._lock = lock
+        self._path, self._lock = path, lock
         if not path.is_file():
             raise StateError(f"There is no ledger at {path} yet; 'dreamloop cycle' runs the first night.")
         try:
@@ -114,7 +114,10 @@ class History:
         return {**row, "outcome": "interrupted", "reason": "The process ended in the middle; it changed nothing."}
 
     def _all(self, query: str, *values: Any) -> list[Row]:
-        return [dict(row) for row in self._db.execute(query, values)]
+        try:
+            return [dict(row) for row in self._db.execute(query, values)]
+        except sqlite3.DatabaseError as error:
+            raise StateError(f"The ledger {self._path} cannot be read ({error}); restore it from a backup.") from error
 
     def _first(self, query: str, *values: Any) -> Row | None:
         rows = self._all(query, *values)

@@ -137,13 +137,12 @@ def _wait_for(client: VllmClient) -> Address:
 
 
 def _base_name(client: VllmClient, config: Config, folder: str) -> str:
-    """What the running server calls the base model; the alias may be a second name of it, but not the only one."""
-    served = client.bases()
-    bases = {name: root for name, root in served.items() if name != config.vllm.alias}
-    if served and not bases:
+    """What the running server calls the base model."""
+    bases = client.bases()
+    if config.vllm.alias in bases:  # the server would refuse an adapter of that name
         raise EngineError(
-            f"The server at {client.address.url} calls the base model only {config.vllm.alias!r}, as the adapter will "
-            f"be called; start it with '--served-model-name base {config.vllm.alias}', or change vllm.alias."
+            f"The server at {client.address.url} calls the base model {config.vllm.alias!r}, as the adapter will be "
+            "called; start it under another name, or change vllm.alias."
         )
     if config.vllm.base:
         if config.vllm.base not in bases:

@@ -24,10 +24,10 @@ def served(
 
 def test_a_slope_is_the_share_that_arrived() -> None:
     # seen = half of expected, exactly: (1·2 + 2·4) / (4 + 16) = 0.5
-    assert slope([1, 2], [2, 4]) == (0.5, 0.0)
-    # residuals (1, -1) on (1, 1): slope 0, error sqrt(2 / 1 / 2) = 1
-    assert slope([1, -1], [1, 1]) == (0.0, 1.0)
-    assert math.isnan(slope([1, 2], [0, 0])[0])
+    assert slope([1, 2], [2, 4], 0) == (0.5, 0.0)
+    # noise 2 on (3, 4): error 2 / sqrt(9 + 16) = 0.4
+    assert slope([3, 4], [3, 4], 2) == (1.0, 0.4)
+    assert math.isnan(slope([1, 2], [0, 0], 1)[0])
 
 
 def test_the_candidate_passes() -> None:
@@ -38,16 +38,32 @@ def test_the_candidate_passes() -> None:
 
 
 def test_rounding_that_moves_base_and_adapter_alike_does_not_count() -> None:
+    bent = tuple(value + 0.01 for value in BASE)
+    proof = judge_swap(WITNESSES, served(tuple(value + 0.01 for value in NEW), before=bent), 0.1)
+    assert proof.passed
+    assert proof.base_off == pytest.approx(0.01)
+    # noise √2 · 0.01 over √(0.2² + 0.3² + 0.2² + 0.2²)
+    assert proof.share_error == pytest.approx(math.sqrt(2) * 0.01 / math.sqrt(0.21))
+
+
+def test_numbers_too_coarse_for_tonights_change_prove_nothing() -> None:
     bent = tuple(value + 0.05 for value in BASE)
     proof = judge_swap(WITNESSES, served(tuple(value + 0.05 for value in NEW), before=bent), 0.1)
-    assert proof.passed
-    assert proof.base_off == pytest.approx(0.05)
+    assert "too coarse to prove anything: a share is only known to ± 15%" in proof.reason
+
+
+def test_noise_of_the_format_on_the_adapters_side_is_forgiven() -> None:
+    before = tuple(b + e for b, e in zip(BASE, (0.01, -0.01, 0.01, -0.01), strict=True))
+    adapter = tuple(n + e for n, e in zip(NEW, (-0.01, -0.01, 0.01, 0.01), strict=True))
+    assert judge_swap(WITNESSES, served(adapter, before=before), 0.1).passed
 
 
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
         (served(OLD), r"shows 0% ± 0% of tonight's change, so it answers like the incumbent"),
+        (served(tuple(b + 0.9 * (n - b) for n, b in zip(NEW, BASE, strict=True))), r"answers like .* a part of"),
+        (served((-0.62, -2.4, -2.68, -1.3)), r"differ from the candidate's by 0\.057 .* a part of the adapter"),
         (served(BASE), r"of tonight's change"),
         (served(tuple(2 * n - o for n, o in zip(NEW, OLD, strict=True))), r"shows 200% ± 0% of tonight's change"),
         (served(NEW, after=NEW), r"base model changed with the swap: it shows 100%"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from dreamloop.errors import EngineError
 from dreamloop.keep.generations import CONFIG, WEIGHTS, write_candidate
 from dreamloop.keep.publish import Swap, go_live, prove
 from dreamloop.keep.witnesses import choose_witnesses, read_witnesses, write_witnesses
@@ -20,6 +23,7 @@ from dreamloop.paths import Home
 from dreamloop.records import Message, Witnesses
 
 pytestmark = pytest.mark.model
+Change = Callable[[str, Tensor], tuple[str, Tensor]]
 
 
 def lora(rank: int = 4, **more: object) -> LoraConfig:
@@ -70,19 +74,65 @@ def test_yesterdays_adapter_under_tonights_name_is_refused(client: VllmClient, n
     assert client.adapters() == {}
 
 
-def test_an_adapter_with_a_wrong_prefix_is_served_as_the_base_and_refused(
-    client: VllmClient, nights: Witnesses, home: Home, tmp_path: Path
-) -> None:
-    wrong = tmp_path / "wrong"
-    wrong.mkdir()
-    shutil.copy(home.generations / "000002" / CONFIG, wrong)
+def changed(home: Home, folder: Path, change: Change) -> Path:
+    """Tonight's generation with its tensors changed, in a folder of its own."""
+    folder.mkdir()
+    shutil.copy(home.generations / "000002" / CONFIG, folder)
     tensors = load_file(home.generations / "000002" / WEIGHTS)
-    renamed = {key.replace("model.model.", "model.model.language_model."): value for key, value in tensors.items()}
-    assert renamed.keys() != tensors.keys()
-    save_file(renamed, wrong / WEIGHTS)
-    proof = prove(client, swap(home, folder=wrong), nights, 0.1, Silent())
-    assert not proof.passed
+    save_file(dict(change(key, value.clone()) for key, value in tensors.items()), folder / WEIGHTS)
+    return folder
+
+
+def prefixed(key: str, value: Tensor) -> tuple[str, Tensor]:
+    return key.replace("model.model.", "model.model.language_model."), value
+
+
+def without_q(key: str, value: Tensor) -> tuple[str, Tensor]:
+    return key, value * ("q_proj" not in key)
+
+
+def without_one_mlp(key: str, value: Tensor) -> tuple[str, Tensor]:
+    return key, value * ("layers.0.mlp" not in key)
+
+
+def weaker(key: str, value: Tensor) -> tuple[str, Tensor]:
+    return key, value * (0.9 if "lora_B" in key else 1)
+
+
+def broken(key: str, value: Tensor) -> tuple[str, Tensor]:
+    return key, value * (float("nan") if "layers.1" in key else 1)
+
+
+@pytest.mark.parametrize("change", [prefixed, without_q, without_one_mlp, weaker, broken])
+def test_an_adapter_of_which_a_part_is_lost_is_refused_and_unloaded(
+    client: VllmClient,
+    nights: Witnesses,
+    home: Home,
+    tmp_path: Path,
+    change: Callable[[str, Tensor], tuple[str, Tensor]],
+) -> None:
+    proof = prove(client, swap(home, folder=changed(home, tmp_path / "changed", change)), nights, 0.1, Silent())
+    assert not proof.passed, proof
     assert client.adapters() == {}
+
+
+def test_a_refused_adapter_that_cannot_be_unloaded_is_refused_all_the_same(
+    client: VllmClient, nights: Witnesses, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hangs(*_: object) -> None:
+        raise EngineError("unload timed out")
+
+    monkeypatch.setattr(VllmClient, "unload_adapter", hangs)
+    proof = prove(client, swap(home, folder=home.generations / "000001"), nights, 0.1, Silent())
+    monkeypatch.undo()
+    assert not proof.passed
+
+
+def test_adapters_of_other_people_stay(client: VllmClient, nights: Witnesses, home: Home) -> None:
+    client.load_adapter("dreamloop-work", home.generations / "000001")
+    client.load_adapter("dreamloop-000001", home.generations / "000001")
+    go_live(client, swap(home), 5)
+    assert client.adapters().keys() == {"dreamloop", "dreamloop-work"}
 
 
 def test_an_adapter_that_the_server_refuses_is_a_failed_proof_with_its_reason(

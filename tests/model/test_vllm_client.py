@@ -74,11 +74,11 @@ def test_bases_and_adapters_are_told_apart() -> None:
         assert client.adapters() == {"one": "/g/one"}
 
 
-def test_a_base_that_has_no_name_but_the_alias_is_refused(tiny_folder: Path, home: Home) -> None:
+def test_a_base_that_is_called_like_the_alias_is_refused(tiny_folder: Path, home: Home) -> None:
     with talking_to(Fake(models=models("one"))) as client:
         config = Config(model=str(tiny_folder), vllm=Vllm(url=client.address.url, alias="base"))
         with (
-            pytest.raises(EngineError, match=r"only 'base', .*--served-model-name base"),
+            pytest.raises(EngineError, match=r"calls the base model 'base', as the adapter"),
             connected(config, home, Silent()),
         ):
             pass
