@@ -147,7 +147,7 @@ def test_a_refused_prompt_is_never_quoted() -> None:
 def test_nobody_at_the_address_is_one_sentence() -> None:
     client = VllmClient(Address("http://127.0.0.1:9", "", 2))
     assert not client.healthy()
-    with pytest.raises(EngineError, match=r"cannot be reached .* is it running"):
+    with pytest.raises(EngineError, match=r"cannot be reached .* start it"):
         client.bases()
 
 
