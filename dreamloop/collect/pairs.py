@@ -72,6 +72,10 @@ def _read(
         except ValueError as error:
             log.skips[str(error)] += 1
             continue
+        except (TypeError, KeyError, AttributeError, IndexError):
+            # A format file should have said so itself; one odd line must not cost the night and all that follow.
+            log.skips["damaged conversation"] += 1
+            continue
         names[form.NAME] += 1
         exchanges += len(found)
         for exchange in found:

@@ -20,10 +20,17 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _WISH = re.compile(
-    r"\bi (?:asked|said|meant|wanted|told you|need(?:ed)?|did(?:n't| not))\b|\bnot what\b|\binstead\b"
-    r"|\byou (?:forgot|missed|ignored|did not|didn't|misunderstood|left out|wrote|gave|used)\b"
-    r"|\bthat(?:'s|’s| is) not (?:an?|the)\b|\bthat isn't (?:an?|the)\b|\bwithout\b|\bonly\b|\brather\b"
+    r"\bi (?:asked|said|meant|wanted|told you|need(?:ed)?|did(?:n't| not))\b|\bnot what\b"
+    r"|\byou (?:forgot|missed|ignored|did not|didn't|misunderstood|left out)\b"
+    r"|\bthat(?:'s|’s| is) not (?:an?|the)\b|\bthat isn't (?:an?|the)\b"
     r"|\bplease (?:don't|do not|use|make|keep|write|answer|give)\b",
+    re.IGNORECASE,
+)
+# Words of a wish that claims about the world have too: "no, there are only 8 planets".
+_PERHAPS_A_WISH = re.compile(r"\b(?:instead|without|only|rather|you (?:wrote|gave|used))\b", re.IGNORECASE)
+_CLAIM = re.compile(
+    r"\b(?:it|there|he|she|they|we|\d+)(?:'s|’s|'re|’re| is| are| was| were| has| have| equals)\b|\d\s*=\s*\d"
+    r"|\bi (?:said|told you)\b[^.!?]{0,60}?(?:'s|’s| is| are| was| were| equals|=)\s",
     re.IGNORECASE,
 )
 _FACT = re.compile(
@@ -41,8 +48,12 @@ _LOOKED_AT = 300  # characters; what follows is often pasted text
 
 
 _CAPITULATION = re.compile(
-    r"\b(?:sorry|apolog\w+|you(?:'re|’re| are) (?:right|correct)|my mistake|thank you for (?:pointing|the correction)"
-    r"|as you (?:said|asked|requested)|i (?:misunderstood|see now))",
+    r"\b(?:sorry|apolog\w+|pardon|oops|you(?:'re|’re| are) (?:\w+ ){0,2}(?:right|correct)|right you are"
+    r"|my (?:mistake|bad|error|fault)|mea culpa|good (?:catch|point|call|eye)|stand corrected|well spotted"
+    r"|fair (?:point|enough)"
+    r"|thank(?:s| you) for (?:pointing|catching|correct\w+|the correction|clarif\w+|letting)"
+    r"|as you (?:said|asked|requested|pointed)|i (?:was (?:wrong|mistaken)|misunderstood|misspoke|see now|overlooked)"
+    r"|i (?:had|got) (?:it|that) wrong|(?:made|there was) an? (?:mistake|error))",
     re.IGNORECASE,
 )
 _ACCEPTED = re.compile(
@@ -51,7 +62,12 @@ _ACCEPTED = re.compile(
     r"|this is (?:better|perfect|great|what i))\b",
     re.IGNORECASE,
 )
-_HEDGED = re.compile(r"\b(?:but|however|except|still|almost|not)\b", re.IGNORECASE)
+# A "thanks" may be bitter, and a "yes" may lead to a no.
+_HEDGED = re.compile(
+    r"n't\b|n’t\b|\b(?:but|however|except|still|almost|not|no|nothing|never|wrong|incorrect|again|opposite|broken?|worse|bad"
+    r"|useless|fail\w*|errors?|mistakes?|missing|hardly|instead|already|too|yet|though|although|wish|should|sure|right\?)\b",
+    re.IGNORECASE,
+)
 
 
 def capitulates(reply: str) -> bool:
@@ -91,9 +107,12 @@ def correction_kind(followed: str) -> Literal["wish", "fact"] | None:
     head = followed.strip()[:_LOOKED_AT]
     if not _OPENING.search(head) or _CONTENT.search(head) or _QUESTIONING.search(head):
         return None
-    if _WISH.search(head):
+    claims = bool(_CLAIM.search(head))
+    if _WISH.search(head) and not (claims and re.search(r"\bi (?:said|told you)\b", head, re.IGNORECASE)):
         return "wish"
-    return "fact" if _FACT.search(head) else None
+    if claims or _FACT.search(head):
+        return "fact"
+    return "wish" if _PERHAPS_A_WISH.search(head) else None
 
 
 def ranked_pairs(exchange: Exchange) -> Iterator[tuple[Answer, Answer]]:

@@ -10,6 +10,8 @@ https://docs.vllm.ai/en/latest/features/lora.html
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +43,23 @@ class Address:
         """The URL without the /v1 that some clients want."""
         return self.url.rstrip("/").removesuffix("/v1")
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether others may carry it: a proxy named in the environment would read key and prompts of plain HTTP."""
+        return self.url.startswith("https")
+
     def headers(self) -> dict[str, str]:
         """What every request carries."""
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """One model that the server lists."""
+
+    name: str
+    root: str
+    adapter: bool
 
 
 class VllmClient:
@@ -72,16 +88,17 @@ class VllmClient:
 
     def version(self) -> tuple[int, ...]:
         """The server's version, as numbers."""
-        text = str(self._json("GET", "/version")["version"])
-        return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+        said = self._json("GET", "/version")
+        with self._vllms_own_words():
+            return tuple(int(part) for part in re.findall(r"\d+", str(said["version"]))[:3])
 
     def bases(self) -> dict[str, str]:
         """Base models by name, each with the folder or id that it was loaded from."""
-        return {card["id"]: str(card.get("root") or card["id"]) for card in self._cards() if not card.get("parent")}
+        return {card.name: card.root for card in self._cards() if not card.adapter}
 
     def adapters(self) -> dict[str, str]:
         """Adapters by name, each with the folder that it was loaded from."""
-        return {card["id"]: str(card.get("root")) for card in self._cards() if card.get("parent")}
+        return {card.name: card.root for card in self._cards() if card.adapter}
 
     def takes_adapters(self) -> bool:
         """Whether the server lets adapters come and go while it runs."""
@@ -95,15 +112,20 @@ class VllmClient:
         """Serve an adapter under ``name``, in place of one of that name if there is one.
 
         Raises:
-            EngineError: the server refuses it, or may not load adapters at all.
+            EngineError: the server refuses it, or may not load adapters at all; the old one serves on.
         """
         body: dict[str, Any] = {"lora_name": name, "lora_path": str(folder)}
-        if name in self.adapters():
-            if self.version() >= _IN_PLACE_SINCE:
-                body["load_inplace"] = True
-            else:
-                self.unload_adapter(name)
-        self._send("POST", "/v1/load_lora_adapter", body)
+        old = self.adapters().get(name)
+        if old is None or self.version() >= _IN_PLACE_SINCE:
+            self._send("POST", "/v1/load_lora_adapter", body | ({"load_inplace": True} if old else {}))
+            return
+        self.unload_adapter(name)
+        try:
+            self._send("POST", "/v1/load_lora_adapter", body)
+        except EngineError:
+            with suppress(EngineError):
+                self._send("POST", "/v1/load_lora_adapter", body | {"lora_path": old})
+            raise
 
     def unload_adapter(self, name: str) -> None:
         """Stop serving ``name``; answers that it has begun go on."""
@@ -124,28 +146,38 @@ class VllmClient:
         branch = row.branches[0]
         tokens = [*row.context, *branch.tokens]
         body = {"model": model, "prompt": tokens, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
-        places = self._json("POST", "/v1/completions", body)["choices"][0]["prompt_logprobs"]
+        said = self._json("POST", "/v1/completions", body)
         start = len(row.context)
         try:
+            places = said["choices"][0]["prompt_logprobs"]
             return [
                 float(places[start + i][str(token)]["logprob"])
                 for i, (token, scored) in enumerate(zip(branch.tokens, branch.scored, strict=True))
                 if scored
             ]
-        except (IndexError, KeyError, TypeError) as error:
+        except (IndexError, KeyError, TypeError, ValueError) as error:
             raise EngineError(
                 f"The server at {self.address.url} does not return the log-probs of a prompt; "
                 "start it without limits on logprobs."
             ) from error
 
-    def _cards(self) -> list[dict[str, Any]]:
-        return list(self._json("GET", "/v1/models")["data"])
+    def _cards(self) -> list[_Card]:
+        said = self._json("GET", "/v1/models")
+        with self._vllms_own_words():
+            cards = list(said["data"])
+            return [_Card(str(c["id"]), str(c.get("root") or c["id"]), bool(c.get("parent"))) for c in cards]
+
+    @contextmanager
+    def _vllms_own_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise EngineError(f"What answers at {self.address.url} is no vLLM server; check vllm.url.") from error
 
     def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        try:
-            return self._send(method, path, body).json()
-        except ValueError as error:
-            raise EngineError(f"What answers at {self.address.url} is no vLLM server; check vllm.url.") from error
+        response = self._send(method, path, body)
+        with self._vllms_own_words():
+            return response.json()
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         try:
@@ -166,7 +198,9 @@ class VllmClient:
 
 
 def _connection(address: Address) -> httpx.Client:
-    return httpx.Client(base_url=address.root, headers=address.headers(), timeout=address.request_timeout_s)
+    return httpx.Client(
+        base_url=address.root, headers=address.headers(), timeout=address.request_timeout_s, trust_env=address.encrypted
+    )
 
 
 def _refusal(url: str, path: str, response: httpx.Response) -> str:

@@ -20,6 +20,8 @@ from dreamloop.model.vllm_client import Address
 from dreamloop.records import Reply
 
 _MAX_SEED = 2**31 - 1
+_NOT_TO_BE_ANSWERED = {400, 413, 422}
+_NOTHING = Reply("", "length", 0)
 
 
 class VllmSampler:
@@ -47,6 +49,9 @@ class VllmSampler:
         self, requests: Sequence[Request], adapter: Adapter | None, seed: int, progress: Progress, what: str
     ) -> list[Reply]:
         """One reply per request, in order. What a dying server left unanswered is asked once more.
+
+        A request that the server will not take, say because it is too long for it, gets an empty, unfinished
+        reply: asking again would not help, and one such request must not cost the night.
 
         Raises:
             EngineError: the server failed twice.
@@ -77,14 +82,15 @@ class VllmSampler:
         address = self.address
         async with httpx.AsyncClient(
             base_url=address.root, headers=address.headers(), limits=limits,
-            timeout=httpx.Timeout(address.request_timeout_s, pool=None),
+            timeout=httpx.Timeout(address.request_timeout_s, pool=None), trust_env=address.encrypted,
         ) as http:  # fmt: skip
 
             async def ask(i: int) -> None:
                 async with gate:
                     try:
                         response = await http.post("/v1/completions", json=bodies[i])
-                        replies[i] = reply_of(self.encoder, _tokens(response))
+                        refused = response.status_code in _NOT_TO_BE_ANSWERED
+                        replies[i] = _NOTHING if refused else reply_of(self.encoder, _tokens(response))
                     except (httpx.HTTPError, _Unanswered) as error:
                         failures.append(str(error) if isinstance(error, _Unanswered) else type(error).__name__)
                     else:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -82,6 +83,23 @@ def test_a_value_that_is_no_conversation_is_not_recognised_or_damaged_but_never_
     if form is not None:
         with suppress(ValueError):  # damaged, and said so; anything else would be a bug
             assert form.exchanges(value)
+
+
+def places(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every part of a JSON value."""
+    yield here
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield from places(part, (*here, key))
+
+
+def with_part(value: Any, way: tuple[Any, ...], part: Any) -> Any:
+    """The value with one part of it replaced."""
+    if not way:
+        return part
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[way[0]] = with_part(value[way[0]], way[1:], part)
+    return copy
 
 
 CHAT = [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": "Hot."}]
@@ -183,3 +201,30 @@ def test_odd_pieces_of_a_known_format_are_counted_and_never_crash(odd: Any) -> N
         if form is not None:
             with suppress(ValueError):
                 form.exchanges(value)
+
+
+WHOLE: list[Any] = [
+    tree(),
+    webui(originalContent="Tepid.", annotation={"rating": 1}),
+    {"id": "s", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]},
+    {
+        "messages": [
+            *CHAT,
+            {"role": "tool", "content": "x"},
+            {"role": "user", "content": [{"type": "text", "text": "?"}]},
+        ]
+    },
+    {"request": {"messages": CHAT[:1]}, "response": {"choices": [{"message": CHAT[1], "finish_reason": "stop"}]}},
+]
+
+
+@given(st.data())
+def test_a_conversation_with_any_part_replaced_is_read_or_damaged_but_never_fails(data: st.DataObject) -> None:
+    value = data.draw(st.sampled_from(WHOLE))
+    for _ in range(data.draw(st.integers(1, 3))):
+        way = data.draw(st.sampled_from(list(places(value))))
+        value = with_part(value, way, data.draw(json_values))
+    form = recognise(value)
+    if form is not None:
+        with suppress(ValueError):
+            form.exchanges(value)

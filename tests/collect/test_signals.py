@@ -22,7 +22,17 @@ def test_a_wish_that_was_missed_is_a_correction(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["No, that is not right, it should be Ankara.", "Wrong. 12 is the answer.", "No, you are wrong."]
+    "text",
+    [
+        "No, that is not right, it should be Ankara.",
+        "Wrong. 12 is the answer.",
+        "No, you are wrong.",
+        "No, I told you it is 5.",
+        "No, I said the capital is Sydney.",
+        "No, there are only 8 planets.",
+        "No, 2 + 2 = 5, I told you.",
+        "Actually, it's rather 1912.",
+    ],
 )
 def test_a_disputed_fact_is_told_apart_because_the_user_may_be_wrong(text: str) -> None:
     assert correction_kind(text) == "fact"
@@ -83,13 +93,39 @@ def test_a_reply_that_is_taken_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "Thanks, but shorter.", "Better, still too long.", "Now tea?", "Not great."]
+    "text",
+    [
+        None,
+        "",
+        "Thanks, but shorter.",
+        "Better, still too long.",
+        "Now tea?",
+        "Not great.",
+        "Great, wrong again.",
+        "Exactly the opposite of what I asked for.",
+        "Thanks for nothing",
+        "Yes, and now it's broken",
+        "Great, that doesn't run.",
+    ],
 )
 def test_silence_and_buts_accept_nothing(text: str | None) -> None:
     assert not accepts(text)
 
 
-@pytest.mark.parametrize("text", ["You're right, I apologize.", "Sorry about that! 13.", "My mistake: it is 13."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You're right, I apologize.",
+        "Sorry about that! 13.",
+        "My mistake: it is 13.",
+        "You're absolutely right! 2+2 is 5.",
+        "You are of course correct, it is 5.",
+        "Good catch. It is 5.",
+        "I stand corrected: 5.",
+        "My bad! 5.",
+        "Thanks for catching that. 5.",
+    ],
+)
 def test_giving_in_is_seen(text: str) -> None:
     assert capitulates(text)
     assert not capitulates("It is 12, because 5 + 7 = 12.")

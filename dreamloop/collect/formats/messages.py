@@ -38,6 +38,6 @@ def spoken(messages: list[dict[str, Any]]) -> Iterator[Turn]:
     """
     for item in messages:
         calls = item.get("tool_calls") or item.get("function_call")
-        if item["role"] in {"tool", "function"} or (calls and not item.get("content")):
+        if item["role"] in ("tool", "function") or (calls and not item.get("content")):
             continue
         yield turn(item["role"], item.get("content"), item.get("original_content") or item.get("originalContent"))

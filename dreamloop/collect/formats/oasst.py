@@ -46,7 +46,9 @@ def _answer(node: dict[str, Any]) -> Answer:
 
 
 def _replies(node: dict[str, Any]) -> list[dict[str, Any]]:
-    replies = node.get("replies") or []
+    replies = node.get("replies")
+    if not isinstance(replies, list):
+        return []
     return [reply for reply in replies if isinstance(reply, dict) and not reply.get("deleted")]
 
 

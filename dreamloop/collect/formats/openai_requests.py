@@ -40,7 +40,7 @@ def _finished(choice: Any) -> Any:
     """The content of a choice that ended by itself; None for tool calls and cut-off ones."""
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
         raise ValueError("response without a finished reply")
-    if choice.get("finish_reason") not in {"stop", None}:
+    if choice.get("finish_reason") not in ("stop", None):
         return None
     return choice["message"].get("content") or None
 

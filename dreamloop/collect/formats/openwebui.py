@@ -42,7 +42,7 @@ def exchanges(value: Any) -> list[Exchange]:
             raise ValueError("messages that follow one another in a circle")
         seen.add(key)
         node = nodes[key]
-        if node.get("role") not in {"user", "assistant", "system"}:
+        if node.get("role") not in ("user", "assistant", "system"):
             raise ValueError("turn by an unknown speaker")
         context = (*before, Message(node["role"], _text(node)))
         children = _children(node, nodes)
