@@ -23,6 +23,7 @@ from dreamloop.errors import DreamloopError
 
 _HOME = click.option("--home", type=click.Path(path_type=Path), help="State folder. Default: $DREAMLOOP_HOME.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a screen.")
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 _CONFIG = click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
 
 
@@ -63,7 +64,8 @@ def cycle(
     from dreamloop.log import setup  # noqa: PLC0415
 
     progress = setup(verbose)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for wanted in _STOPS:
+        signal.signal(wanted, _interrupt)
     night = run_night(place, config.model_copy(update=changes), progress, lambda: datetime.now(UTC))
     if not quiet:
         _print_night(place, night, as_json)
@@ -80,9 +82,11 @@ def init(path: Path, model: str | None, sources: tuple[str, ...], url: str | Non
     PATH is dreamloop.toml in the working folder unless given.
     """
     from dreamloop.config_file import write_config  # noqa: PLC0415
+    from dreamloop.paths import default_home  # noqa: PLC0415
 
-    given = {"model": model, "sources": sources, "vllm.url": url}
-    write_config(path, {key: value for key, value in given.items() if value})
+    # A source is meant as seen from here; in the file it would be seen from the file's folder.
+    given = {"model": model, "sources": tuple(str(Path(source).absolute()) for source in sources), "vllm.url": url}
+    write_config(path, {key: value for key, value in given.items() if value}, private=default_home())
     click.echo(f"{path} has every knob, with its default. Then: {_program()} doctor --config {path}")
 
 
@@ -294,5 +298,7 @@ def _dump(value: Any) -> None:
 
 
 def _interrupt(*_: object) -> NoReturn:
-    """SIGTERM ends a night as Ctrl-C does."""
+    """SIGTERM ends a night as Ctrl-C does. A second one must not cut short what ends its server."""
+    for wanted in _STOPS:
+        signal.signal(wanted, signal.SIG_IGN)
     raise KeyboardInterrupt

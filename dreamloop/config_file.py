@@ -37,24 +37,26 @@ def load_config(path: Path | None) -> Config:
         raise ConfigError(f"The configuration {path} cannot be read ({error}).") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The configuration {path} is not TOML: {error}.") from error
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        more = f" ({len(error.errors()) - 1} more after it.)" if len(error.errors()) > 1 else ""
-        raise ConfigError(f"In {path}, {_fault(error.errors()[0])}{more}") from error
-    return _beside(path.parent, config)
+    return _beside(path.parent, _checked(path, raw))
 
 
-def write_config(path: Path, given: Mapping[str, Any]) -> None:
+def write_config(path: Path, given: Mapping[str, Any], private: Path) -> None:
     """Write a new file with every knob commented out but the ``given`` ones, named like ``vllm.url``.
 
+    Args:
+        path: where. given: what is not left at its default.
+        private: the one folder that, if it must be made, is made for its owner alone: the state home.
+
     Raises:
-        ConfigError: there is such a file already, or it cannot be written.
+        ConfigError: a given value does not fit, there is such a file already, or it cannot be written.
     """
+    text = commented(given)
+    _checked(path, tomllib.loads(text))
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may become the state home
+        path.parent.mkdir(mode=0o700 if path.parent.absolute() == private.absolute() else 0o777,
+                          parents=True, exist_ok=True)  # fmt: skip
         with path.open("x", encoding="utf-8") as file:
-            file.write(commented(given))
+            file.write(text)
     except FileExistsError as error:
         raise ConfigError(
             f"There is a {path} already and it is left as it is; move it away, or name another file."
@@ -71,6 +73,14 @@ def commented(given: Mapping[str, Any]) -> str:
     for name, section in _tables():
         paragraphs += [f"\n[{name}]\n{_comment(section.__doc__ or '')}", *_knobs(f"{name}.", section, given)]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _checked(path: Path, raw: dict[str, Any]) -> Config:
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        more = f" ({len(error.errors()) - 1} more after it.)" if len(error.errors()) > 1 else ""
+        raise ConfigError(f"In {path}, {_fault(error.errors()[0])}{more}") from error
 
 
 def _tables() -> Iterator[tuple[str, type[Section]]]:

@@ -2,8 +2,8 @@
 
 collect → write (the engine: corrected replies, general answers) → load the model → dream → finetune → gate
 → verdict → keep → publish, and a ledger row for everything on the way. ``current`` moves once, after the
-verdict is on disk and, where a server serves, after the server has proven what it serves; whatever
-happens before that leaves yesterday's adapter where it was.
+verdict is on disk and after the server that serves has proven what it serves; what it refutes is not kept,
+and one that does not answer is told later. Whatever happens before that leaves yesterday's adapter there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dreamloop.collect.sources import find_files
 from dreamloop.config import Config
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
-from dreamloop.errors import EngineError, InvariantBroken
+from dreamloop.errors import EngineError, InvariantBroken, ServerAway
 from dreamloop.finetune.mix import encode_pairs
 from dreamloop.finetune.recipe import recipe_of, replay_count
 from dreamloop.finetune.replay import base_answers, from_file
@@ -48,7 +48,7 @@ from dreamloop.paths import Home
 from dreamloop.prompts import load_phrases, load_prompt
 from dreamloop.records import ChatRow, Correction, Dreamed, Generation, Pair, Scenario, Skip, Verdict
 from dreamloop.settle import settle
-from dreamloop.swap import offer, swap_of
+from dreamloop.swap import offer, prepare, swap_of
 
 Clock = Callable[[], datetime]
 
@@ -131,6 +131,8 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     corrections = night.ledger.pending_corrections(night.config.night.rewrites)
     if not (night.ledger.pending_pairs() or corrections or night.config.night.kinds):
         return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
+    with night.stage("server"):
+        _prepare(night, now)
     learned = _learn(night, corrections)
     free_memory()
     if isinstance(learned, Ending):
@@ -303,13 +305,25 @@ def _judge(night: _Night, model: Model, suite: Suite, lessons: Sequence[Probe], 
 # --- keep and serve ----------------------------------------------------------------------------
 
 
+def _prepare(night: _Night, now: Clock) -> None:
+    """A running server that could not serve what the night keeps is told before anything is spent on it."""
+    if not (night.config.serves and night.config.vllm.url):
+        return
+    try:
+        with connected(night.config, night.home, night.incumbent, night.progress) as session:
+            prepare(session, night.config.vllm, night.incumbent, night.ledger, now().isoformat(), night.progress)
+    except ServerAway:
+        if night.config.engine == "vllm":
+            raise  # nobody there to write; otherwise it may be back by the time there is something to serve
+
+
 def _publish(night: _Night, kept: Generation, why: str, now: Clock) -> Ending:
     """Move `current`; where a server serves, only after it has proven that it serves the candidate."""
     serving = night.incumbent.number if night.incumbent else None
     if not night.config.serves:
         return _point(night, kept, why, now)
     try:
-        with connected(night.config, night.home, night.progress) as session:
+        with connected(night.config, night.home, kept, night.progress) as session:
             proof = offer(session, night.config.vllm, kept, night.ledger, now().isoformat(), night.progress)
             if not proof.passed:
                 generations.remove(night.home, kept.number)

@@ -43,6 +43,10 @@ class EngineError(DreamloopError):
     exit_code = 6
 
 
+class ServerAway(EngineError):
+    """Nobody answers at the server's address, or not in time; it may be back later."""
+
+
 class SwapRefused(EngineError):
     """What the server serves under the new name is not the candidate; the old adapter stays."""
 

@@ -7,11 +7,12 @@ or after a revert. People's requests go to one alias, which only ever moves to a
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from dreamloop.config import Config, Vllm
-from dreamloop.errors import ConfigError, SwapRefused
+from dreamloop.errors import ConfigError, StateError, SwapRefused
 from dreamloop.keep import generations
 from dreamloop.keep.publish import Swap, go_live, ours, prove
 from dreamloop.keep.witnesses import read_witnesses
@@ -53,21 +54,57 @@ def publish(home: Home, config: Config, progress: Progress, now: Callable[[], da
     if not config.vllm.url:
         raise ConfigError("There is no running server to publish to; set vllm.url in dreamloop.toml.")
     home.create()
-    with only_one_night(home.lock), connected(config, home, progress) as session:
+    with only_one_night(home.lock):
         generation = generations.current(home)
-        alias = config.vllm.alias
-        if generation is None:
-            for name in ours(session.client, alias):
-                session.client.unload_adapter(name)
-            return f"The base model serves; the server has no {alias!r} any more, ask it for {session.base!r}."
-        ledger = Ledger(home.ledger)
-        try:
-            proof = offer(session, config.vllm, generation, ledger, now().isoformat(), progress)
-        finally:
-            ledger.close()
-        if not proof.passed:
-            raise SwapRefused(
-                f"Generation {generation.number} is not served, {alias!r} stays as it was. {proof.reason}"
-            )
-        go_live(session.client, swap_of(session, config.vllm, generation), config.vllm.drain_timeout_s)
-        return f"{alias!r} at {config.vllm.url} answers with generation {generation.number}. {proof.reason}"
+        with connected(config, home, generation, progress) as session:
+            if generation is None:
+                return _base_serves(session, config.vllm)
+            ledger = Ledger(home.ledger)
+            try:
+                proof = let_serve(session, config.vllm, generation, ledger, now().isoformat(), progress)
+            finally:
+                ledger.close()
+    if not proof.passed:
+        raise SwapRefused(
+            f"Generation {generation.number} is not served, {config.vllm.alias!r} stays as it was. {proof.reason}"
+        )
+    return f"{config.vllm.alias!r} at {config.vllm.url} answers with generation {generation.number}. {proof.reason}"
+
+
+def let_serve(
+    session: Session, knobs: Vllm, generation: Generation, ledger: Ledger, when: str, progress: Progress
+) -> Proof:
+    """Offer a generation and, once it is proven, move the alias to it. Raises as ``offer`` does."""
+    proof = offer(session, knobs, generation, ledger, when, progress)
+    if proof.passed:
+        go_live(session.client, swap_of(session, knobs, generation), knobs.drain_timeout_s)
+    return proof
+
+
+def prepare(
+    session: Session, knobs: Vllm, incumbent: Generation | None, ledger: Ledger, when: str, progress: Progress
+) -> None:
+    """Before a night is spent: the server can take what it may keep, and serves what ``current`` names.
+
+    It no longer does after it was started again, or after a crash between the pointer and the alias.
+
+    Raises:
+        ConfigError: it may not load adapters, so whatever the night learns could not be served.
+        EngineError: the server cannot be asked.
+    """
+    if not session.client.takes_adapters():
+        raise ConfigError(
+            f"The server at {session.client.address.url} may not load adapters; start it with --enable-lora and "
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1, or set vllm.publish = false."
+        )
+    if incumbent is None:
+        _base_serves(session, knobs)
+    elif session.client.adapters().get(knobs.alias) != incumbent.path:
+        with suppress(StateError, SwapRefused):  # it cannot be proven, which the night may well mend
+            let_serve(session, knobs, incumbent, ledger, when, progress)
+
+
+def _base_serves(session: Session, knobs: Vllm) -> str:
+    for name in ours(session.client, knobs.alias):
+        session.client.unload_adapter(name)
+    return f"The base model serves; the server has no {knobs.alias!r} any more, ask it for {session.base!r}."

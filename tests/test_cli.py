@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dreamloop.config_file import load_config
 from dreamloop.ledger.store import Ledger
 from dreamloop.lock import only_one_daemon, only_one_night
 from dreamloop.memory import Memory, write_memory
@@ -99,6 +100,12 @@ def test_a_mistake_is_one_sentence_and_an_exit_code(home: Home, arguments: list[
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_source_given_to_init_is_meant_as_seen_from_here(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    assert dreamloop("init", "conf/dreamloop.toml", "--source", "logs", cwd=tmp_path).returncode == 0
+    assert load_config(tmp_path / "conf" / "dreamloop.toml").sources == (tmp_path / "logs",)
 
 
 def test_a_night_that_does_not_exist_is_named(with_nights: Home) -> None:

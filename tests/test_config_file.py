@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -43,6 +44,8 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant(tmp_path: Path, t
         ("[daemon]\nat = '25:00'\n", "'daemon.at' cannot be '25:00'"),
         ("[night]\nbehavioural = -3\nrewrites = -1\n", "(1 more after it.)"),
         ("night = 3\n", "'night' cannot be 3"),
+        ("[vllm]\nurl = 'http://host:port'\n", "needs a host and, behind a colon, a port number"),
+        ("[daemon]\nretry_minutes = inf\n", "'daemon.retry_minutes' cannot be inf"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(tmp_path: Path, text: str, words: str) -> None:
@@ -67,7 +70,7 @@ def test_a_file_that_is_no_toml_is_one_sentence(tmp_path: Path, content: bytes |
 
 
 def test_a_written_file_changes_nothing_until_it_is_edited(tmp_path: Path) -> None:
-    write_config(tmp_path / "dreamloop.toml", {})
+    write_config(tmp_path / "dreamloop.toml", {}, tmp_path)
     assert load_config(tmp_path / "dreamloop.toml") == Config()
 
 
@@ -87,16 +90,29 @@ def test_every_knob_of_a_written_file_can_be_uncommented(tmp_path: Path) -> None
 def test_what_is_given_is_written_as_it_is(tmp_path: Path) -> None:
     nasty = 'a "quoted" \\ folder\nü'
     given = {"model": nasty, "sources": ("logs", nasty), "vllm.url": "http://127.0.0.1:8000"}
-    write_config(tmp_path / "new" / "dreamloop.toml", given)
+    write_config(tmp_path / "new" / "dreamloop.toml", given, tmp_path / "new")
     found = load_config(tmp_path / "new" / "dreamloop.toml")
     assert (found.model, found.vllm.url) == (nasty, "http://127.0.0.1:8000")
     assert found.sources == (tmp_path / "new" / "logs", tmp_path / "new" / nasty)
 
 
+def test_only_the_state_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    os.umask(0o022)
+    write_config(tmp_path / "etc" / "dreamloop.toml", {}, tmp_path / "home")
+    write_config(tmp_path / "home" / "dreamloop.toml", {}, tmp_path / "home")
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("etc", "home")] == [0o755, 0o700]
+
+
+def test_a_given_value_that_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'vllm\.url' cannot be 'localhost:8000'"):
+        write_config(tmp_path / "dreamloop.toml", {"vllm.url": "localhost:8000"}, tmp_path)
+    assert not (tmp_path / "dreamloop.toml").exists()
+
+
 def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     file = written(tmp_path, "seed = 3\n")
     with pytest.raises(ConfigError, match="left as it is"):
-        write_config(file, {})
+        write_config(file, {}, tmp_path)
     assert file.read_text() == "seed = 3\n"
 
 

@@ -28,6 +28,7 @@ from dreamloop.ledger.history import History, NightRecord
 from dreamloop.lock import only_one_night
 from dreamloop.log import Silent
 from dreamloop.paths import Home
+from dreamloop.processes import members
 from dreamloop.records import Measure, Pair, Verdict
 from dreamloop.undo import revert
 
@@ -202,6 +203,27 @@ def test_a_killed_night_changes_nothing_and_the_next_one_says_so(
     assert record.night["night"] == 2
     assert History(home.ledger, home.lock).night(1).night["outcome"] == "interrupted"
     assert not list(home.candidates.iterdir())
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_impatient_second_signal_does_not_leave_the_nights_server_behind(
+    home: Home, config_file: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    deaf = tmp_path / "python"
+    deaf.write_text("#!/bin/sh\ntrap '' TERM\nsleep 600 & wait\n")
+    deaf.chmod(0o700)
+    config_file.write_text(f'engine = "vllm"\n{config_file.read_text()}[vllm]\npython = "{deaf}"\n')
+    command = [sys.executable, "-m", "dreamloop", "cycle", "--home", str(home.root), "--config", str(config_file)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as night:
+        while not home.engine_note.exists() and night.poll() is None:
+            time.sleep(0.1)
+        group = json.loads(home.engine_note.read_text())["group"]
+        for _ in range(3):
+            night.send_signal(how)
+            time.sleep(0.3)
+        assert night.wait(20) == 130
+    assert members(group) == []
+    assert not home.engine_note.exists()
 
 
 @pytest.mark.parametrize("bytes_left", [4_096, 900_000])

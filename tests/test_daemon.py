@@ -20,9 +20,10 @@ import pytest
 from dreamloop.errors import StateError
 from dreamloop.keep import generations
 from dreamloop.ledger.history import History, Row
+from dreamloop.lock import only_one_night
 from dreamloop.memory import Memory, read_memory, write_memory
 from dreamloop.paths import Home
-from dreamloop.processes import members
+from dreamloop.processes import members, note_group, start_group
 
 pytestmark = pytest.mark.night
 
@@ -185,6 +186,21 @@ def test_a_night_beyond_its_deadline_is_ended(home: Home, config_file: Path) -> 
     with daemon(home, config_file) as running:
         wait_for(lambda: running.heard("took longer than"))
         assert psutil.Process(running.process.pid).children() == []
+
+
+def test_the_server_of_a_night_run_by_hand_is_left_alone(home: Home, config_file: Path, tmp_path: Path) -> None:
+    script = tmp_path / "vllm_stand_in.py"
+    script.write_text("import time\ntime.sleep(60)\n")
+    server = start_group([sys.executable, str(script)], os.environ)
+    note_group(home.engine_note, server.pid)
+    with only_one_night(home.lock), daemon(home, config_file) as running:
+        wait_for(lambda: running.heard("STATUS=Next night"))
+        running.stop()
+        assert members(server.pid) == [server.pid]
+    with daemon(home, config_file) as running:  # now nobody's, it is a stray
+        wait_for(lambda: running.heard("STATUS=Next night"))
+        assert members(server.pid) == []
+    server.wait()
 
 
 def test_a_second_daemon_in_the_same_home_is_refused(home: Home, config_file: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dreamloop import cycle
-from dreamloop.config import Config, Gate, Vllm
+from dreamloop.config import Config, Gate, Night, Vllm
 from dreamloop.errors import ConfigError, EngineError, SwapRefused
 from dreamloop.keep import generations
 from dreamloop.ledger.history import History, NightRecord
@@ -72,6 +72,31 @@ def test_a_server_that_was_started_again_gets_its_adapter_back(home: Home, serve
     assert client.adapters() == {}
 
 
+def test_the_next_night_serves_what_a_restart_or_a_crash_left_unserved_even_if_it_keeps_nothing(
+    home: Home, served: Config, client: VllmClient
+) -> None:
+    run(home, served)
+    for name in client.adapters():
+        client.unload_adapter(name)
+    idle = served.model_copy(update={"night": Night(kinds=(), mined_share=0, rewrites=0)})
+    assert run(home, idle).night["outcome"] == "nothing to learn"
+    assert client.adapters().keys() == {"dreamloop", "dreamloop-000001"}
+    generations.point(home, None)
+    run(home, idle)
+    assert client.adapters() == {}
+
+
+def test_a_server_that_may_not_load_adapters_costs_no_night(
+    home: Home, served: Config, client: VllmClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VllmClient, "takes_adapters", lambda _: False)
+    with pytest.raises(ConfigError, match="may not load adapters; start it with --enable-lora"):
+        run(home, served)
+    failed = History(home.ledger, home.lock).night(1)
+    assert failed.night["outcome"] == "failed"
+    assert failed.training is None
+
+
 def test_a_failed_proof_reverts_the_night_and_leaves_the_alias(
     home: Home, served: Config, client: VllmClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,10 +139,10 @@ def test_publish_refuses_what_the_server_does_not_serve(
 
 def test_another_base_model_at_the_url_is_refused(home: Home, served: Config) -> None:
     wrong = served.model_copy(update={"vllm": served.vllm.model_copy(update={"base": "other"})})
-    with pytest.raises(EngineError, match=r"serves \['base'\] and no 'other'"), connected(wrong, home, Silent()):
+    with pytest.raises(EngineError, match=r"serves \['base'\] and no 'other'"), connected(wrong, home, None, Silent()):
         pass
     moved = served.model_copy(update={"vllm": served.vllm.model_copy(update={"base": None})})
-    with connected(moved, home, Silent()) as session:
+    with connected(moved, home, None, Silent()) as session:
         assert session.base == "base"  # known by the folder it was loaded from
 
 

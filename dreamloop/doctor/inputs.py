@@ -17,7 +17,7 @@ from dreamloop.collect.formats import recognise
 from dreamloop.collect.sources import LogFile, find_files
 from dreamloop.config import Config
 from dreamloop.doctor.finding import Finding, fault, fault_of, good, note
-from dreamloop.errors import DreamloopError
+from dreamloop.errors import ConfigError, DreamloopError
 from dreamloop.log import Silent
 from dreamloop.model.bundled import NAME
 from dreamloop.model.device import placement
@@ -102,7 +102,12 @@ def here(config: Config, home: Home) -> Path | None:
         return folder if (folder / "config.json").is_file() else None
     if Path(config.model).expanduser().is_dir() or config.model.startswith(("/", ".", "~")):
         return Path(local_folder(config.model))
-    cached = try_to_load_from_cache(config.model, "config.json")
+    try:
+        cached = try_to_load_from_cache(config.model, "config.json")
+    except ValueError as error:
+        raise ConfigError(
+            f"The model {config.model!r} is neither a folder nor a Hugging Face id; correct 'model'."
+        ) from error
     return Path(cached).parent if isinstance(cached, str) else None
 
 
@@ -112,7 +117,7 @@ def _running(config: Config, home: Home) -> Finding:
         if here(config, home) is None:
             return note("vllm", "The server is not asked: the model to compare it with is not here yet.",
                         "Look again after the first night.")  # fmt: skip
-        with connected(config, home, Silent()) as session:
+        with connected(config, home, None, Silent()) as session:
             client = session.client
             if not client.takes_adapters():
                 return fault("vllm", f"The server at {config.vllm.url} may not load adapters.",

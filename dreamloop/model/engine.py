@@ -7,6 +7,7 @@ have to share a GPU.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamloop.config import Config, Vllm
-from dreamloop.errors import ConfigError, EngineError
+from dreamloop.errors import ConfigError, EngineError, StateError
 from dreamloop.log import Progress
 from dreamloop.model.device import placement
 from dreamloop.model.encode import ChatEncoder
@@ -67,7 +68,7 @@ def writing(
         model = wake()
         yield Writer(TransformersSampler(model.policy, model.encoder), model.encoder)
         return
-    with connected(config, home, progress) as session:
+    with connected(config, home, incumbent, progress) as session:
         encoder = ChatEncoder(load_tokenizer(base_folder(config, home.models, progress)))
         names: dict[Adapter | None, str] = {None: session.base}
         if incumbent:
@@ -93,8 +94,13 @@ def writing(
 
 
 @contextmanager
-def connected(config: Config, home: Home, progress: Progress) -> Iterator[Session]:
+def connected(config: Config, home: Home, generation: Generation | None, progress: Progress) -> Iterator[Session]:
     """A session with the running server at ``vllm.url``, or with a server started for the block.
+
+    Args:
+        config: which server. home: where a server of the block's own keeps its log.
+        generation: the adapter that it will be shown; it may be of another rank than a new one would be.
+        progress: where to show long steps.
 
     Raises:
         EngineError: it cannot be started or reached, or serves another base model.
@@ -108,7 +114,8 @@ def connected(config: Config, home: Home, progress: Progress) -> Iterator[Sessio
             client.close()
         return
     device, dtype = placement(config.device, config.dtype)
-    spec = Spec(folder, "base", str(dtype).removeprefix("torch."), config.finetune.r, device.type == "cpu")
+    rank = max(config.finetune.r, _rank(generation) if generation else 0)
+    spec = Spec(folder, "base", str(dtype).removeprefix("torch."), rank, device.type == "cpu")
     with serving(spec, config.vllm, home.engine_note, home.engine_log, progress) as (server, address):
         client = VllmClient(address)
 
@@ -125,6 +132,16 @@ def connected(config: Config, home: Home, progress: Progress) -> Iterator[Sessio
 def versioned(alias: str, number: int) -> str:
     """What the server calls one generation; never used for another, so no cache can mix them up."""
     return f"{alias}-{number:06d}"
+
+
+def _rank(generation: Generation) -> int:
+    try:
+        return int(json.loads((Path(generation.path) / "adapter_config.json").read_text(encoding="utf-8"))["r"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StateError(
+            f"The adapter_config.json of generation {generation.number} cannot be read; "
+            "'dreamloop revert' goes back to an earlier one."
+        ) from error
 
 
 def _wait_for(client: VllmClient) -> Address:

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from dreamloop.errors import EngineError
+from dreamloop.errors import EngineError, ServerAway
 from dreamloop.model.encode import Row
 
 _IN_PLACE_SINCE = (0, 33)  # before, an adapter loaded in place is read from disk again at every step
@@ -183,12 +183,12 @@ class VllmClient:
         try:
             response = self._http.request(method, path, json=body)
         except httpx.TimeoutException as error:
-            raise EngineError(
+            raise ServerAway(
                 f"The server at {self.address.url} did not answer {path} within {self.address.request_timeout_s:g} s; "
                 "see its log, or raise vllm.request_timeout_s."
             ) from error
         except httpx.HTTPError as error:
-            raise EngineError(
+            raise ServerAway(
                 f"The server at {self.address.url} cannot be reached ({type(error).__name__}); "
                 "start it, or correct vllm.url."
             ) from error

@@ -71,11 +71,10 @@ class VllmServer:
             self.process = start_group(
                 command(self.spec, self.knobs, port), _environment(self.spec, self.knobs, key), self.log
             )
+            note_group(self.note, self.process.pid)
+            self._wait_until_serving(self.process, VllmClient(address))
         except OSError as error:
             raise EngineError(f"vLLM cannot be started ({error}); check vllm.python.") from error
-        note_group(self.note, self.process.pid)
-        try:
-            self._wait_until_serving(self.process, VllmClient(address))
         except BaseException:
             self.stop()
             raise

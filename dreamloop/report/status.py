@@ -76,7 +76,11 @@ def status_lines(status: Status) -> list[str]:
         lines.append(f"last      night {last['night']}: {last['outcome']}. {last['reason'] or ''}".rstrip())
     if served := status.served:
         how = "proven" if served["passed"] else "refused"
-        lines.append(f"server    generation {served['generation']} {how} at {served['server']}. {served['reason']}")
+        then = "" if served["generation"] == status.generation else " It is not what serves now."
+        lines.append(
+            f"server    generation {served['generation']} {how} at {served['server']} on {served['proved_at'][:10]}."
+            f" {served['reason']}{then}"
+        )
     return [*lines, f"daemon    {_daemon(status)}", f"home      {status.home}"]
 
 

@@ -117,6 +117,11 @@ def test_a_running_server_is_asked_for_its_base_and_its_adapters(
     assert (found.level, "API key" in found.said) == ("fault", True), found
 
 
+def test_a_model_that_no_hub_could_have_is_a_fault(home: Home) -> None:
+    found = model(Config(model="my model"), home)
+    assert (found.level, "neither a folder nor a Hugging Face id" in found.said) == ("fault", True)
+
+
 def test_nobody_at_the_url_is_a_fault(home: Home, tiny_folder: Path) -> None:
     found = vllm(Config(model=str(tiny_folder), vllm=Vllm(url="http://127.0.0.1:9")), home)
     assert (found.level, "cannot be reached" in found.said) == ("fault", True)

@@ -58,7 +58,8 @@ def never() -> Model:
 def test_a_server_killed_while_writing_is_started_again_once_and_nothing_is_lost(
     home: Home, tiny: Policy, tiny_folder: Path
 ) -> None:
-    tiny.add_adapter("candidate", LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False), 0)
+    # Yesterday's rank is larger than the configured one of a new adapter.
+    tiny.add_adapter("candidate", LoraConfig(r=16, target_modules="all-linear", init_lora_weights=False), 0)
     incumbent = Generation(1, str(write_candidate(tiny, home, 1)), "", tiny.digest)
     config = Config(model=str(tiny_folder), engine="vllm")
     progress = Killer(home)

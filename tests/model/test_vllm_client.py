@@ -79,7 +79,7 @@ def test_a_base_that_is_called_like_the_alias_is_refused(tiny_folder: Path, home
         config = Config(model=str(tiny_folder), vllm=Vllm(url=client.address.url, alias="base"))
         with (
             pytest.raises(EngineError, match=r"calls the base model 'base', as the adapter"),
-            connected(config, home, Silent()),
+            connected(config, home, None, Silent()),
         ):
             pass
 
@@ -99,6 +99,24 @@ def test_an_alias_moves_in_place_only_where_vllm_does_that_well(version: str, in
     assert body["lora_path"] == "/g/2"
 
 
+def test_an_alias_that_cannot_move_stays_where_it_was() -> None:
+    fake = Fake(
+        models=models("dreamloop"), version=(200, {"version": "0.32.0"}), load_lora_adapter=(500, "no"),
+        unload_lora_adapter=(200, "ok"),
+    )  # fmt: skip
+    with talking_to(fake) as client, pytest.raises(EngineError, match="status 500"):
+        client.load_adapter("dreamloop", Path("/g/2"))
+    loads = [body["lora_path"] for name, body in fake.seen if name == "load_lora_adapter"]
+    assert loads == ["/g/2", "/g/dreamloop"]
+
+
+def test_no_proxy_sees_what_goes_to_a_server_without_encryption(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with talking_to(Fake(health=(200, "")), key="secret") as client:
+        assert client.healthy()
+
+
 def test_who_is_busy_is_read_from_the_latest_state() -> None:
     with talking_to(Fake(metrics=(200, BUSY))) as client:
         assert client.busy() == {"new", "third", "fourth"}
@@ -112,6 +130,9 @@ def test_who_is_busy_is_read_from_the_latest_state() -> None:
         ({"models": (401, {"error": "Unauthorized"})}, "wants an API key"),
         ({"models": (200, "<html>")}, "no vLLM server"),
         ({"models": (500, "oops")}, "status 500"),
+        ({"models": (200, {"status": "ok"})}, "no vLLM server"),
+        ({"models": (200, {"data": ["x"]})}, "no vLLM server"),
+        ({"models": (200, {"data": None})}, "no vLLM server"),
     ],
 )
 def test_a_server_of_another_mind_is_one_sentence(answers: dict[str, Any], words: str) -> None:

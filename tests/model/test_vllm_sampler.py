@@ -63,6 +63,17 @@ def test_an_adapter_that_the_server_lost_is_one_sentence(client: VllmClient, tin
         writer.sample(REQUESTS, "incumbent", 0, Silent(), "test")
 
 
+def test_a_request_that_is_too_long_for_the_server_costs_only_itself(
+    client: VllmClient, tiny_encoder: ChatEncoder
+) -> None:
+    short, long, after = engine(client, tiny_encoder).sample(
+        [ask("Monday"), ask("fox " * 3000), ask("Tuesday")], None, 0, Silent(), "test"
+    )
+    assert (long.text, long.finish_reason) == ("", "length")
+    assert short.tokens > 0
+    assert after.tokens > 0
+
+
 def test_a_server_that_died_is_brought_back_once_and_only_the_rest_is_asked_again(
     client: VllmClient, tiny_encoder: ChatEncoder, tmp_path: Path
 ) -> None:
