@@ -17,6 +17,7 @@ from dreamloop.records import Proof, Scores, ServedScores, Witnesses
 
 _LOST = 0.05  # share of a change that may be missing or too much, beyond noise
 _COARSE = 0.25  # a share that is less certain than this proves nothing
+_SAME_NUMBERS = 0.005  # nats per token; float32 servers are within 1e-4, bfloat16 ones about 0.05 off
 _ERRORS = 3.0  # standard errors that count as noise
 
 
@@ -39,7 +40,7 @@ def judge_swap(witnesses: Witnesses, served: ServedScores, base_tolerance: float
     reason = (
         _not_finite((*tonight, *whole, *leak, off), served.long_prompt)
         or _other_base(off, leak, base_tolerance)
-        or _other_adapter(tonight, whole)
+        or _other_adapter(tonight, whole, off)
         or _remainder(_rms(_minus(shown, must)), _rms(must), noise)
     )
     passed = reason is None
@@ -88,15 +89,21 @@ def _other_base(off: float, leak: tuple[float, float], tolerance: float) -> str 
     return None
 
 
-def _other_adapter(tonight: tuple[float, float], whole: tuple[float, float]) -> str | None:
+def _other_adapter(tonight: tuple[float, float], whole: tuple[float, float], off: float) -> str | None:
+    # Added to activations in bfloat16, a change below half a step of the format is rounded away, so a server
+    # in coarser numbers than training really serves a part of a small change.
+    coarse = (
+        f" It computes in other numbers than training did ({off:.3f} nats per token off on the base), in which small "
+        "changes get lost; set 'dtype' to the server's."
+    ) * (off > _SAME_NUMBERS)
     for (share, error), of in (
         (tonight, "tonight's change, so it answers like the incumbent or like a part of the adapter"),
         (whole, "the adapter's change, so it answers like the base or like another adapter"),
     ):
         if _ERRORS * error > _COARSE:
-            return f"The server's numbers are too coarse to prove anything: a share is only known to ± {error:.0%}."
+            return f"The server's numbers are too coarse to prove anything: a share is known to ± {error:.0%}.{coarse}"
         if abs(share - 1) > _LOST + _ERRORS * error:
-            return f"The server shows {share:.0%} ± {error:.0%} of {of}."
+            return f"The server shows {share:.0%} ± {error:.0%} of {of}.{coarse}"
     return None
 
 

@@ -49,7 +49,9 @@ def test_rounding_that_moves_base_and_adapter_alike_does_not_count() -> None:
 def test_numbers_too_coarse_for_tonights_change_prove_nothing() -> None:
     bent = tuple(value + 0.05 for value in BASE)
     proof = judge_swap(WITNESSES, served(tuple(value + 0.05 for value in NEW), before=bent), 0.1)
-    assert "too coarse to prove anything: a share is only known to ± 15%" in proof.reason
+    assert "too coarse to prove anything: a share is known to ± 15%" in proof.reason
+    assert "(0.050 nats per token off on the base)" in proof.reason
+    assert "set 'dtype' to the server's" in proof.reason
 
 
 def test_noise_of_the_format_on_the_adapters_side_is_forgiven() -> None:
