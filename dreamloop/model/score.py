@@ -26,6 +26,7 @@ from dreamloop.model.pack import Pack, alone, pack
 from dreamloop.records import Message
 
 HEAD_CHUNK = 256  # completion tokens whose (chunk, V) logits exist at one time
+_MOST_NOISE = 0.2  # nats per token
 
 
 class _TokenLogProbs(torch.autograd.Function):
@@ -144,7 +145,9 @@ def check_exactness(policy: Policy, encoder: ChatEncoder, tolerance: float) -> f
     """Invariant 3 on the real model: packed and branched scores equal plain forward passes.
 
     The yardstick is the model's own ``forward`` on one completion at a time, so a family that changes
-    its logits after the LM head (soft caps, scales) is caught here too.
+    its logits after the LM head (soft caps, scales) is caught here too. In bfloat16 that yardstick differs
+    from itself as soon as other tokens follow, though no causal model may care: kernels are chosen by shape.
+    So there a reply may be off by twice that, or by the tolerance where that is more.
 
     Args:
         policy: the model with whatever adapter is active.
@@ -155,7 +158,7 @@ def check_exactness(policy: Policy, encoder: ChatEncoder, tolerance: float) -> f
         The largest difference found.
 
     Raises:
-        ModelError: the difference exceeds the tolerance.
+        ModelError: a difference exceeds what is allowed.
     """
     ask = (Message("user", "What is the capital of France?"),)
     rows = [
@@ -168,13 +171,27 @@ def check_exactness(policy: Policy, encoder: ChatEncoder, tolerance: float) -> f
     for i, row in enumerate(rows):
         for k, branch in enumerate(row.branches):
             plain = _plain_forward(policy, row.context, branch.tokens)
-            worst = max(worst, (ours[i][k] - plain).abs().mean().item())
-    if not worst <= tolerance:
-        raise ModelError(
-            f"Packed scores of {policy.name} differ from plain ones by {worst:.2g} nats per token "
-            f"(allowed {tolerance:g}); this model family is not supported yet, choose another model."
-        )
+            off = (ours[i][k] - plain).abs().mean().item()
+            allowed = max(tolerance, 2 * _own_noise(policy, row.context, branch.tokens, plain))
+            if not off <= allowed:
+                raise ModelError(
+                    f"Packed scores of {policy.name} differ from plain ones by {off:.2g} nats per token "
+                    f"(allowed {allowed:.2g}); this model family is not supported yet, choose another model."
+                )
+            worst = max(worst, off)
     return worst
+
+
+def _own_noise(policy: Policy, context: Sequence[int], completion: Sequence[int], plain: Tensor) -> float:
+    """How far plain scores are from themselves when other tokens follow: nats per token, mean absolute.
+
+    None is granted in float32, and never so much that a broken model could pass.
+    """
+    if policy.dtype == torch.float32:
+        return 0.0
+    after = [*context, *completion] * 2
+    again = _plain_forward(policy, context, [*completion, *after])[: len(completion)]
+    return min((again - plain).abs().mean().item(), _MOST_NOISE)
 
 
 @torch.no_grad()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -10,8 +13,12 @@ from peft import LoraConfig
 from torch import Tensor
 
 from dreamloop.errors import ModelError
+from dreamloop.log import Silent
+from dreamloop.model import score
+from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import Branch, ChatEncoder, Row
-from dreamloop.model.load import Policy
+from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.pack import Pack
 from dreamloop.model.score import (
     check_exactness,
     completion_logprobs,
@@ -43,8 +50,8 @@ def plain(policy: Policy, context: tuple[int, ...], completion: tuple[int, ...])
 def test_packed_scores_equal_scores_one_at_a_time(tiny: Policy, some: list[Row], budget: int) -> None:
     scores = completion_logprobs(tiny, some, budget)
     for row, branches in zip(some, scores, strict=True):
-        for branch, score in zip(row.branches, branches, strict=True):
-            torch.testing.assert_close(score, plain(tiny, row.context, branch.tokens).detach(), atol=1e-5, rtol=0)
+        for branch, found in zip(row.branches, branches, strict=True):
+            torch.testing.assert_close(found, plain(tiny, row.context, branch.tokens).detach(), atol=1e-5, rtol=0)
 
 
 def test_a_model_that_cannot_be_packed_is_scored_alone_with_the_same_numbers(tiny: Policy) -> None:
@@ -134,3 +141,25 @@ def test_a_model_whose_head_is_not_all_of_its_logits_is_refused(tiny: Policy, ti
 @pytest.mark.model
 def test_packed_scores_are_exact_on_the_real_model(bundled: Policy) -> None:
     assert check_exactness(bundled, ChatEncoder(bundled.tokenizer), 1e-4) < 1e-4
+
+
+def leaking(batch: Pack) -> Pack:
+    """Rows that see the rows before them."""
+    return replace(batch, visible=torch.ones_like(batch.visible).tril())
+
+
+def unplaced(batch: Pack) -> Pack:
+    """Positions that go on from one row into the next."""
+    return replace(batch, positions=torch.arange(len(batch.positions)))
+
+
+@pytest.mark.model
+def test_in_bfloat16_rounding_is_told_from_a_broken_pack(bundled_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = load_policy(str(ensure_bundled(bundled_models, Silent())), dtype="bfloat16")
+    encoder = ChatEncoder(policy.tokenizer)
+    assert 1e-4 < check_exactness(policy, encoder, 0.02) < 0.4
+    real = score.packs_for
+    for harm in (leaking, unplaced):
+        monkeypatch.setattr(score, "packs_for", lambda *given, harm=harm: [harm(batch) for batch in real(*given)])
+        with pytest.raises(ModelError, match="not supported"):
+            check_exactness(policy, encoder, 0.02)
