@@ -192,8 +192,8 @@ def _dpo_phase(trainer: _Trainer, rows: dict[Pair, Row], replay: Sequence[Row]) 
     recipe, policy = trainer.recipe, trainer.policy
     policy.set_dropout("candidate", 0.0)
     policy.model.eval()  # with dropout at 0 this changes no number, and keeps cached kernels
-    reference = _score(policy, rows, recipe.pack_tokens)
     batches = twin_batches(rows, batch_size(len(rows), recipe.dpo_batch, recipe.min_steps), recipe.seed)
+    reference = _score(policy, rows, batches, recipe.pack_tokens)
     optimizer = trainer.optimizer(recipe.dpo_learning_rate)
     start_loss = math.nan
     with trainer.progress.track("training: DPO", len(batches), "steps") as advance:
@@ -224,14 +224,21 @@ def _dpo_phase(trainer: _Trainer, rows: dict[Pair, Row], replay: Sequence[Row]) 
             trainer.apply(optimizer, rate, phase="dpo", index=index, rows=len(batch), tokens=_scored(packed),
                           loss=loss, anchor=anchor, accuracy=accuracy)  # fmt: skip
             advance(1)
-    after = _score(policy, rows, recipe.pack_tokens)
+    after = _score(policy, rows, batches, recipe.pack_tokens)
     result = _DpoResult(start_loss, _summary(reference), _summary(after))
     _check_floor(result, recipe.chosen_floor)
     return result
 
 
-def _score(policy: Policy, rows: dict[Pair, Row], pack_tokens: int) -> dict[Pair, list[Tensor]]:
-    return dict(zip(rows, completion_logprobs(policy, list(rows.values()), pack_tokens), strict=True))
+def _score(
+    policy: Policy, rows: dict[Pair, Row], batches: Sequence[Sequence[Pair]], pack_tokens: int
+) -> dict[Pair, list[Tensor]]:
+    """Scores in the packs that training uses, because in bfloat16 another shape rounds otherwise."""
+    found: dict[Pair, list[Tensor]] = {}
+    for batch in batches:
+        scores = completion_logprobs(policy, [rows[pair] for pair in batch], pack_tokens)
+        found.update(zip(batch, scores, strict=True))
+    return found
 
 
 def _summary(scores: dict[Pair, list[Tensor]]) -> tuple[float, float]:

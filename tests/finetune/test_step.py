@@ -48,6 +48,13 @@ def test_dpo_starts_at_ln_2_and_raises_the_preference_for_the_chosen_replies(tin
     assert report.update_norm > 0
 
 
+def test_dpo_starts_at_ln_2_in_bfloat16_too_because_the_reference_is_scored_in_the_same_packs(
+    tiny_folder: object,
+) -> None:
+    report = trained(load_policy(str(tiny_folder), dtype="bfloat16"))
+    assert report.dpo_start_loss == pytest.approx(math.log(2), abs=1e-4)
+
+
 def test_the_same_seed_trains_the_same_adapter(tiny_folder: object, tiny: Policy) -> None:
     first = trained(tiny)
     second = trained(load_policy(str(tiny_folder)))
