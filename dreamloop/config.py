@@ -120,7 +120,7 @@ class Vllm(Section):
     alias: str = Field("dreamloop", pattern=r"^[\w.-]+$", description="Name under which the kept adapter is served.")
     publish: bool = Field(True, description="Whether a kept adapter is loaded into the server and proven there.")
     base_tolerance: Positive = Field(
-        0.1, description="Nats per token that the served base may be off, root mean square."
+        0.2, description="Nats per token that the served base may be off, root mean square; bfloat16 alone takes 0.1."
     )
     concurrency: Count = Field(64, description="Requests in flight at one time.")
     request_timeout_s: Positive = Field(300, description="How long one request may take.")

@@ -18,7 +18,7 @@ from dreamloop.model.score import completion_logprobs
 from dreamloop.records import Scores, Witness, Witnesses
 
 FILE = "witnesses.json"
-_ROWS = 6
+_ROWS = 12  # enough tokens that rounding in bfloat16 averages out to a few hundredths of the change
 _LONG = 192  # tokens; adapters are known to fail on prompts over 128 where they work on short ones
 _BUDGET = 2048  # tokens that are scored to find the most moved ones
 
