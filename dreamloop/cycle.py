@@ -131,8 +131,7 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     corrections = night.ledger.pending_corrections(night.config.night.rewrites)
     if not (night.ledger.pending_pairs() or corrections or night.config.night.kinds):
         return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
-    with night.stage("server"):
-        _prepare(night, now)
+    _prepare(night, now)
     learned = _learn(night, corrections)
     free_memory()
     if isinstance(learned, Ending):
@@ -310,7 +309,7 @@ def _prepare(night: _Night, now: Clock) -> None:
     if not (night.config.serves and night.config.vllm.url):
         return
     try:
-        with connected(night.config, night.home, night.incumbent, night.progress) as session:
+        with night.stage("server"), connected(night.config, night.home, night.incumbent, night.progress) as session:
             prepare(session, night.config.vllm, night.incumbent, night.ledger, now().isoformat(), night.progress)
     except ServerAway:
         if night.config.engine == "vllm":
