@@ -17,10 +17,7 @@ MOST_EXPOSED = 2.5
 
 def analyze(*arguments: str, runtime: Path) -> subprocess.CompletedProcess[str]:
     program = shutil.which("systemd-analyze")
-    if program is None:
-        if "CI" in os.environ:
-            pytest.fail("systemd-analyze is missing; install systemd")
-        pytest.skip("systemd-analyze is not installed here, so the unit files are not checked")
+    assert program, "systemd-analyze is missing, and nothing else can judge the unit files; install systemd"
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime)}
     return subprocess.run(
         [program, *arguments, "--no-pager"], capture_output=True, text=True, env=environment, check=False

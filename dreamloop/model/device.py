@@ -33,7 +33,8 @@ def try_out(device: torch.device, dtype: torch.dtype) -> str:
         if device.type == "cuda":
             free, total = (size / _GIB for size in torch.cuda.mem_get_info(device))
             return f"{torch.cuda.get_device_name(device)}, {free:.0f} of {total:.0f} GiB free, {numbers}"
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises, driver by driver
+    except (RuntimeError, AssertionError) as error:
+        # A build of torch without CUDA says so by an AssertionError; drivers and missing kernels by RuntimeErrors.
         raise ModelError(
             f"The device {device} does not work ({type(error).__name__}); set 'device' to 'auto' or 'cpu', "
             "or install the torch build for it."
