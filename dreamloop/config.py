@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=0.9)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -49,6 +49,19 @@ class Finetune(Section):
     dpo_learning_rate: Positive = Field(2e-4, description="Peak rate of the DPO phase.")
     dpo_batch: Count = Field(8, description="Pairs per DPO step, lowered for at least min_steps steps.")
     beta: Positive = Field(0.1, description="DPO's beta: how far a pair may pull the model from its reference.")
+    loss_type: Literal["sigmoid", "ipo", "robust"] = Field(
+        "sigmoid", description="DPO's loss; 'robust' is 'sigmoid' for labels of which label_smoothing are wrong."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Share of wrong labels that 'robust' assumes.")
+    rpo_alpha: NotNegative = Field(
+        0.0, description="Weight of an SFT term that keeps DPO from lowering the chosen replies' own log-prob."
+    )
+    context_gradient: Literal["full", "frozen"] = Field(
+        "full", description="'frozen' runs contexts without gradient: faster, and an approximation."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute activations twice instead of keeping them: less memory, a third slower."
+    )
     anchor_weight: float = Field(
         3.0, ge=0, allow_inf_nan=False, description="Weight of forward KL to the base on replay tokens; 0 is off."
     )
@@ -65,6 +78,12 @@ class Finetune(Section):
         examples=["replay.jsonl"],
         description='JSONL of {"messages": [...]} to replay. Unset: the base model\'s own answers.',
     )
+
+    @model_validator(mode="after")
+    def _smoothing_is_used(self) -> Finetune:
+        if self.label_smoothing and self.loss_type != "robust":
+            raise ValueError("label_smoothing needs loss_type 'robust'; the other losses would ignore it")
+        return self
 
     @property
     def alpha(self) -> int:

@@ -27,10 +27,10 @@ from dreamloop.config import Config
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
 from dreamloop.errors import EngineError, InvariantBroken, ServerAway
-from dreamloop.finetune.mix import encode_pairs
 from dreamloop.finetune.recipe import recipe_of, replay_count
 from dreamloop.finetune.replay import base_answers, from_file
-from dreamloop.finetune.step import train
+from dreamloop.finetune.rows import encode_pairs
+from dreamloop.finetune.train import train
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.measures import Items, Margins, compare, expected, score
 from dreamloop.gate.suite import ITEMS, Probe, Suite, load_suite

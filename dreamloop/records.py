@@ -219,7 +219,7 @@ class Dreamed:
 
 @dataclass(frozen=True, slots=True)
 class ChatRow:
-    """A conversation that ends with the reply to learn: general replay."""
+    """A conversation that ends with the reply to learn, or plain text where there is no context: general replay."""
 
     context: Context
     reply: str
@@ -255,6 +255,11 @@ class Recipe:
     dpo_learning_rate: float
     dpo_batch: int
     beta: float
+    loss_type: Literal["sigmoid", "ipo", "robust"]
+    label_smoothing: float
+    rpo_alpha: float
+    context_gradient: Literal["full", "frozen"]
+    gradient_checkpointing: bool
     anchor_weight: float
     anchor_tokens: int
     weight_decay: float
@@ -273,29 +278,74 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One optimizer step: the loss parts in nats, the gradient norm before clipping, the rate."""
+    """One optimizer step.
+
+    Losses are nats and None where the step has no such part: ``sft`` on chosen replies of mined pairs, ``replay``
+    on general answers, ``dpo`` on pairs, ``guard`` the SFT term on their chosen side, ``anchor`` KL to the base;
+    ``loss`` is their weighted sum. Gradient norms are those before clipping: of all, of the behavioural part and of
+    the replay part. ``chosen``, ``rejected`` and ``margin`` are mean log-probs per token of the step's pairs before
+    the step, ``chosen_change`` is against the reference, ``entropy`` that of the next-token distribution at reply
+    tokens. ``update_norm`` is how far the step moved the model, ``drift`` how far it now is from the night's start
+    (Frobenius, over all weights). ``packing`` is the filled share of the forward passes.
+    """
 
     phase: Literal["sft", "dpo"]
     index: int
     rows: int
+    replay_rows: int
     tokens: int
+    replay_tokens: int
     loss: float
-    anchor: float
+    sft: float | None
+    replay: float | None
+    dpo: float | None
+    guard: float | None
+    anchor: float | None
     accuracy: float | None
+    chosen: float | None
+    rejected: float | None
+    margin: float | None
+    chosen_change: float | None
+    entropy: float | None
     grad_norm: float
+    behaviour_grad_norm: float
+    replay_grad_norm: float
+    clipped: bool
     learning_rate: float
+    update_norm: float
+    drift: float
+    packing: float
+    seconds: float
+    tokens_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayShare:
+    """What part of a training was general replay: of its rows, its scored tokens, and its gradient norms."""
+
+    rows: float
+    tokens: float
+    grad_norm: float
 
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """How the training went. Log-probs are nats per token, packing is used over paid tokens."""
+    """How the training went. Log-probs are nats per token, packing is the filled share of the forward passes.
+
+    ``gain`` is LoRA's factor on B·A, None with full weights; ``suggested_rank`` what the number of examples asks for.
+    """
 
     steps: tuple[Step, ...]
+    symptoms: tuple[str, ...]
     trained: tuple[str, ...]
     replayed: tuple[str, ...]
     skips: tuple[Skip, ...]
+    replay_share: ReplayShare
     trainable_parameters: int
+    gain: float | None
+    suggested_rank: int
     packing: float
+    pack_tokens: int
     dpo_start_loss: float
     chosen_before: float
     chosen_after: float
@@ -303,6 +353,7 @@ class StepReport:
     margin_after: float
     update_norm: float
     seconds: float
+    tokens_per_s: float
     peak_memory_mb: int
 
 

@@ -20,7 +20,7 @@ import pytest
 from dreamloop import cycle
 from dreamloop.config import Config, Night
 from dreamloop.errors import ConfigError, ModelError, NightBusy, StateError
-from dreamloop.finetune.step import train
+from dreamloop.finetune.train import train
 from dreamloop.gate.suite import load_suite
 from dreamloop.gate.verdict import decide as real_decide
 from dreamloop.keep import generations

@@ -1,31 +1,69 @@
-"""The losses, as pure functions of log-probs. Natural logarithms throughout; sums over a reply's tokens.
+"""The losses, as pure functions of log-probs. Natural logarithms throughout.
 
-Formulas are worked by hand in the tests and compared with TRL's on the same tiny model.
+Formulas are worked by hand in the tests and compared with TRL's on the same tiny model. The KL anchor is
+computed beside the LM head (`model.head.TokenKL`), because its sum runs over the whole vocabulary:
+KL(base ‖ policy) = Σ_v base(v)·(log base(v) - log policy(v)), per token.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 from torch import Tensor
 from torch.nn import functional
+
+LossType = Literal["sigmoid", "ipo", "robust"]
 
 
 def sft(token_logprobs: Tensor) -> Tensor:
     """Negative mean log-prob of one reply's tokens: scalar from (T,).
 
     The mean is per row and rows are averaged after it; a mean over all tokens would let long replay
-    answers drown short replies.
+    answers drown short replies. On a pair's chosen reply, weighted, it is the term that keeps DPO from lowering
+    that reply's own log-prob (arXiv 2404.19733).
     """
     return -token_logprobs.mean()
 
 
 def dpo_logit(chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor) -> Tensor:
-    """(log π(y_w) - log π(y_l)) - (log ref(y_w) - log ref(y_l)), each a sum over a reply's tokens."""
+    """(log π(y_w) - log π(y_l)) - (log ref(y_w) - log ref(y_l)); sums over tokens, or means for IPO."""
     return (chosen - rejected) - (reference_chosen - reference_rejected)
 
 
-def dpo(logit: Tensor, beta: float) -> Tensor:
-    """-log σ(β·logit), elementwise: the sigmoid loss of DPO (arXiv 2305.18290, equation 7).
-
-    At the reference the logit is 0 and the loss ln 2.
-    """
+def sigmoid(logit: Tensor, beta: float) -> Tensor:
+    """-log σ(β·logit), elementwise: DPO (arXiv 2305.18290, equation 7). At the reference it is ln 2."""
     return -functional.logsigmoid(beta * logit)
+
+
+def robust(logit: Tensor, beta: float, label_smoothing: float) -> Tensor:
+    """DPO when a share ε < 0.5 of the labels is wrong (arXiv 2403.00409); ln 2 at the reference.
+
+    (-(1-ε)·log σ(βz) + ε·log σ(-βz)) / (1-2ε), which on average equals the loss on clean labels.
+    """
+    clean, flipped = functional.logsigmoid(beta * logit), functional.logsigmoid(-beta * logit)
+    return (label_smoothing * flipped - (1 - label_smoothing) * clean) / (1 - 2 * label_smoothing)
+
+
+def ipo(mean_logit: Tensor, beta: float) -> Tensor:
+    """(z - 1/(2β))², elementwise, of a logit of per-token means (arXiv 2310.12036, equation 17).
+
+    The paper's τ is β; means instead of sums, as TRL takes them, keep its meaning the same for all lengths.
+    """
+    return (mean_logit - 1 / (2 * beta)).square()
+
+
+def preference(
+    kind: LossType, branches: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], beta: float, smoothing: float
+) -> Tensor:
+    """One pair's loss from its (T,) log-probs, chosen and rejected, under the policy and the reference."""
+    if kind == "ipo":
+        means = [t.mean() for t in (*branches, *reference)]
+        return ipo(dpo_logit(*means), beta)
+    logit = dpo_logit(*(t.sum() for t in (*branches, *reference)))
+    return sigmoid(logit, beta) if kind == "sigmoid" else robust(logit, beta, smoothing)
+
+
+def at_reference(kind: LossType, beta: float) -> float:
+    """What a pair's loss is where policy and reference are the same."""
+    return (1 / (2 * beta)) ** 2 if kind == "ipo" else math.log(2)

@@ -12,51 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from dreamloop.errors import UnusableRow
-from dreamloop.model.encode import Branch, ChatEncoder, Row
-from dreamloop.records import ChatRow, Pair, Skip
+from dreamloop.model.encode import Branch, Row
+from dreamloop.records import Pair
 
 T = TypeVar("T")
-
-CHOSEN, REJECTED = 0, 1  # branch order in a pair's row
-
-
-def encode_pairs(encoder: ChatEncoder, pairs: Sequence[Pair], max_length: int) -> tuple[dict[Pair, Row], list[Skip]]:
-    """One row a pair, context shared, branches chosen and rejected.
-
-    Pairs that cannot be encoded are left out and counted; with one twin the other goes too.
-    """
-    rows: dict[Pair, Row] = {}
-    reasons: dict[Pair, str] = {}
-    for pair in pairs:
-        try:
-            if pair.chosen.strip() == pair.rejected.strip():
-                raise UnusableRow("chosen and rejected are the same")
-            rows[pair] = encoder.branches(pair.context, (pair.chosen, pair.rejected), max_length)
-        except UnusableRow as error:
-            reasons[pair] = error.reason
-    lost = {pair.twin for pair in reasons if pair.twin}
-    reasons |= {pair: "its twin was dropped" for pair in rows if pair.twin in lost}
-    return {pair: row for pair, row in rows.items() if pair not in reasons}, _counted(reasons.values())
-
-
-def encode_replay(
-    encoder: ChatEncoder, replay: Sequence[ChatRow], max_length: int
-) -> tuple[dict[ChatRow, Row], list[Skip]]:
-    """One row a replay answer; unusable ones are left out and counted."""
-    rows: dict[ChatRow, Row] = {}
-    reasons: list[str] = []
-    for item in replay:
-        try:
-            rows[item] = encoder.completion(item.context, item.reply, max_length)
-        except UnusableRow as error:
-            reasons.append(error.reason)
-    return rows, _counted(reasons)
-
-
-def chosen_only(row: Row) -> Row:
-    """A pair's row without its rejected side."""
-    return Row(row.context, (row.branches[CHOSEN],))
 
 
 def twin_batches(pairs: Iterable[Pair], size: int, seed: int) -> list[list[Pair]]:
@@ -74,12 +33,23 @@ def twin_batches(pairs: Iterable[Pair], size: int, seed: int) -> list[list[Pair]
     return batches
 
 
-def even_batches(items: Sequence[T], size: int, seed: int) -> list[list[T]]:
-    """Shuffle and deal out, so that no step is left with a small rest."""
-    shuffled = list(items)
-    random.Random(seed).shuffle(shuffled)
-    count = max(1, len(shuffled) // size)
-    return [shuffled[k::count] for k in range(min(count, len(shuffled)))]
+def stratified_batches(sources: Sequence[Sequence[T]], size: int, seed: int) -> list[tuple[list[T], ...]]:
+    """Shuffle each source and deal it out over the same steps, so that every step holds its share of each.
+
+    A step is one list per source; steps have about ``size`` items, and no source's counts differ by more than one.
+    """
+    total = sum(map(len, sources))
+    count = min(max(1, total // size), max(map(len, sources), default=0))
+    shuffled = [list(source) for source in sources]
+    draw = random.Random(seed)
+    for source in shuffled:
+        draw.shuffle(source)
+
+    # Later sources are dealt from the other end, so that the steps with one more of this have one less of that.
+    def dealt(place: int, k: int) -> list[T]:
+        return shuffled[place][k if place % 2 == 0 else count - 1 - k :: count]
+
+    return [tuple(dealt(place, k) for place in range(len(shuffled))) for k in range(count)]
 
 
 def anchor_rows(rows: Sequence[Row], tokens: int, step: int) -> list[Row]:
@@ -98,8 +68,3 @@ def anchor_rows(rows: Sequence[Row], tokens: int, step: int) -> list[Row]:
         taken.append(Row(row.context, (Branch(kept, branch.scored[:left]),)))
         left -= len(kept)
     return taken
-
-
-def _counted(reasons: Iterable[str]) -> list[Skip]:
-    listed = list(reasons)
-    return [Skip("finetune", reason, listed.count(reason)) for reason in sorted(set(listed))]

@@ -7,9 +7,11 @@ candidate. LoRA weights stay in float32 whatever the base's dtype is.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,10 +19,19 @@ import torch
 from torch import Tensor, nn
 
 from dreamloop.errors import ModelError
+from dreamloop.model import attention
 from dreamloop.model.device import placement
 
 Adapter = Literal["incumbent", "candidate"]
 _LINEAR_ATTENTION = ("linear_attention", "mamba", "recurrent", "conv")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An adapter's weights at one moment, by parameter name."""
+
+    adapter: Adapter
+    weights: dict[str, Tensor]
 
 
 class Policy:
@@ -39,7 +50,7 @@ class Policy:
         self.digest = digest
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
-        self.packable = _packable(model.config, pack_tokens)
+        self.packable = _packable(model, pack_tokens)
         self.trunk: nn.Module = model.base_model
         self.head: nn.Linear = model.get_output_embeddings()
         self.peft: Any = None
@@ -50,6 +61,8 @@ class Policy:
     def add_adapter(self, name: Adapter, config: Any, seed: int) -> None:
         """Put a fresh adapter on the model; its B is zero, so it starts as the base."""
         from peft import get_peft_model  # noqa: PLC0415 - half a second that scoring alone does not need
+
+        from dreamloop.model import lora  # noqa: PLC0415 - as above
 
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
@@ -62,6 +75,7 @@ class Policy:
                 raise ModelError(
                     f"No adapter fits {self.name} ({_first_line(error)}); set finetune.target_modules to 'all-linear'."
                 ) from error
+        lora.fuse(self.peft)
         self.model.eval()  # new modules come in training mode, where their dropout would blur every score
         self.use(name)
 
@@ -73,6 +87,8 @@ class Policy:
         """
         from peft import PeftModel  # noqa: PLC0415 - as above
 
+        from dreamloop.model import lora  # noqa: PLC0415 - as above
+
         try:
             if self.peft is None:
                 self.peft = PeftModel.from_pretrained(self.model, str(folder), adapter_name=name, is_trainable=True)
@@ -83,6 +99,7 @@ class Policy:
                 f"The adapter in {folder} does not load onto {self.name} ({_first_line(error)}); "
                 "'dreamloop revert' goes back to an earlier generation."
             ) from error
+        lora.fuse(self.peft)
         self.model.eval()  # as above
         self.use(name)
 
@@ -113,14 +130,47 @@ class Policy:
         marker = f".{name}."
         return {key: value for key, value in self.peft.named_parameters() if marker in key}
 
-    def deltas(self, name: Adapter) -> dict[str, Tensor]:
-        """What the adapter adds to each weight: gain·B·A per module, float32."""
-        layers = {key: module for key, module in self.peft.named_modules() if hasattr(module, "lora_A")}
-        return {
-            key: module.get_delta_weight(name).detach().float()
-            for key, module in layers.items()
-            if name in module.lora_A
-        }
+    def snapshot(self, name: Adapter) -> Snapshot:
+        """The adapter's weights as they are now, to measure later how far it moved."""
+        return Snapshot(name, {key: p.detach().clone() for key, p in self.trainable(name).items()})
+
+    @torch.no_grad()
+    def moved_since(self, then: Snapshot) -> float:
+        """Frobenius norm over all weights of what changed in W + gain·B·A since the snapshot.
+
+        ‖[B, -B₀]·[A; A₀]‖² is the sum over products of two small Gram matrices, so no full-size matrix is made.
+        """
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for key, a in self.trainable(then.adapter).items():
+            if ".lora_A." not in key:
+                continue
+            name_b = key.replace(".lora_A.", ".lora_B.")
+            b = self.peft.get_parameter(name_b)
+            gain = self.peft.get_submodule(key.split(".lora_A.")[0]).scaling[then.adapter]
+            outer = torch.cat([b, -then.weights[name_b]], dim=1).double()
+            inner = torch.cat([a, then.weights[key]], dim=0).double()
+            total += gain**2 * ((outer.T @ outer) * (inner @ inner.T)).sum()
+        return math.sqrt(max(float(total), 0.0))
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Training mode inside the block: dropout on, gradient checkpointing possible."""
+        self.model.train()
+        try:
+            yield
+        finally:
+            self.model.eval()
+
+    @contextmanager
+    def checkpointing(self, wanted: bool) -> Iterator[None]:
+        """Activations are computed twice instead of kept, inside the block, where it is wanted."""
+        if wanted:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        try:
+            yield
+        finally:
+            if wanted:
+                self.model.gradient_checkpointing_disable()
 
     def set_dropout(self, name: Adapter, probability: float) -> None:
         """LoRA dropout of one adapter; needed because SFT uses it and DPO must not."""
@@ -150,6 +200,8 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto", pack_token
 
         hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=wanted, attn_implementation="sdpa")
+        if model._supports_attention_backend:
+            model.set_attn_implementation(attention.install())
         model = model.to(chosen)
     except Exception as error:
         raise ModelError(_explain(name, error)) from error
@@ -208,7 +260,10 @@ def local_folder(name: str) -> str:
         ) from error
 
 
-def _packable(config: Any, pack_tokens: int) -> bool:
+def _packable(model: Any, pack_tokens: int) -> bool:
+    config = model.config
+    if config._attn_implementation != attention.NAME:
+        return False
     kinds = getattr(config, "layer_types", None) or ()
     if any(mark in kind for kind in kinds for mark in _LINEAR_ATTENTION):
         return False

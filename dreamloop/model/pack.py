@@ -2,18 +2,18 @@
 
 A pack is one sequence of T tokens. Each token sees the earlier tokens of its own row, except those of
 sibling branches; positions restart with each row and every branch goes on from its context's last
-position. The rule is one dense (T, T) mask, so packs are kept short on a CPU (512 tokens), where the
-mask costs nothing beside the matrix products.
+position. Who sees whom is a list of segments, never a (T, T) mask, so a pack may be as long as memory allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from dreamloop.model.attention import NOTHING, Segment
 from dreamloop.model.encode import Row
 
 
@@ -28,19 +28,34 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
-    """Tensors of one forward pass, on the CPU.
+class Strip:
+    """Tokens of one pass through the trunk, on the CPU.
 
-    tokens, positions: (T,) int64. visible: (T, T) bool, True where the row may look.
-    predictors: (P,) int64, the positions whose hidden state predicts ``targets`` (P,) int64.
+    tokens, positions: (T,) int64. segments: which of them see which.
     """
 
     tokens: Tensor
     positions: Tensor
-    visible: Tensor
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One forward pass and what is read from it.
+
+    strip: the tokens. predictors: (P,) int64, the positions whose hidden state predicts ``targets`` (P,) int64.
+    prelude: with frozen contexts, the tokens that run first and without autograd; the strip's segments remember them.
+    """
+
+    strip: Strip
     predictors: Tensor
     targets: Tensor
     spans: tuple[Span, ...]
+    prelude: Strip | None = None
+
+    def __len__(self) -> int:
+        """Tokens that the trunk has to process."""
+        return len(self.strip.tokens) + (len(self.prelude.tokens) if self.prelude else 0)
 
 
 def plan(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -62,57 +77,69 @@ def plan(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return [sorted(items) for items in bins]
 
 
-def pack(rows: Sequence[Row], budget: int) -> list[Pack]:
-    """Pack rows to a token budget; ``Span.row`` counts in the given order."""
-    return [_lay_out(rows, items) for items in plan([len(row) for row in rows], budget)]
+def pack(rows: Sequence[Row], budget: int, frozen_contexts: bool = False) -> list[Pack]:
+    """Pack rows to a token budget; ``Span.row`` counts in the given order.
+
+    With ``frozen_contexts`` every context but its last token goes into the pack's prelude. That last token predicts
+    a reply's first one, so it stays among those that carry a gradient.
+    """
+    bins = plan([len(row) for row in rows], budget)
+    return [_lay_out({item: rows[item] for item in items}, frozen_contexts) for items in bins]
 
 
 def alone(rows: Sequence[Row]) -> list[Pack]:
     """One pack per completion, nothing shared: the slow, plain form that packing must equal."""
     return [
-        _lay_out([Row(row.context, (branch,))], [0], rename=(i, k))
+        replace(_lay_out({i: Row(row.context, (branch,))}), spans=(Span(i, k, 0, sum(branch.scored)),))
         for i, row in enumerate(rows)
         for k, branch in enumerate(row.branches)
     ]
 
 
-def _lay_out(rows: Sequence[Row], items: Sequence[int], rename: tuple[int, int] | None = None) -> Pack:
-    tokens: list[int] = []
-    positions: list[int] = []
-    owner: list[int] = []
-    part: list[int] = []  # 0 = shared context, k = branch k
+class _Writer:
+    """A strip that grows."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.positions: list[int] = []
+        self.segments: list[Segment] = []
+
+    def append(self, tokens: Sequence[int], first_position: int) -> tuple[int, int]:
+        start = len(self.tokens)
+        self.tokens.extend(tokens)
+        self.positions.extend(range(first_position, first_position + len(tokens)))
+        return start, len(self.tokens)
+
+    def strip(self) -> Strip:
+        return Strip(torch.tensor(self.tokens), torch.tensor(self.positions), tuple(self.segments))
+
+
+def _lay_out(rows: Mapping[int, Row], frozen_contexts: bool = False) -> Pack:
+    prelude, main = _Writer(), _Writer()
     predictors: list[int] = []
     targets: list[int] = []
     spans: list[Span] = []
-
-    def append(new: Sequence[int], first_position: int, row: int, branch: int) -> None:
-        tokens.extend(new)
-        positions.extend(range(first_position, first_position + len(new)))
-        owner.extend([row] * len(new))
-        part.extend([branch] * len(new))
-
-    for item in items:
-        row = rows[item]
-        append(row.context, 0, item, 0)
-        context_end = len(tokens) - 1
+    for item, row in rows.items():
+        memory, first = NOTHING, 0
+        if frozen_contexts and len(row.context) > 1:
+            first = len(row.context) - 1
+            memory = prelude.append(row.context[:first], 0)
+            prelude.segments.append(Segment(memory))
+        context = main.append(row.context[first:], first)
         for k, branch in enumerate(row.branches):
-            start = len(tokens)
-            append(branch.tokens, len(row.context), item, k + 1)
-            first = len(targets)
+            own = main.append(branch.tokens, len(row.context))
+            # The first branch follows its context at once: together they are one plain causal sequence.
+            main.segments.append(Segment(own, context, memory) if k else Segment((context[0], own[1]), memory=memory))
+            before = len(targets)
             for offset, (token, scored) in enumerate(zip(branch.tokens, branch.scored, strict=True)):
                 if scored:
-                    predictors.append(start + offset - 1 if offset else context_end)
+                    predictors.append(own[0] + offset - 1 if offset else context[1] - 1)
                     targets.append(token)
-            spans.append(Span(*(rename or (item, k)), first, len(targets)))
-    owners, parts = torch.tensor(owner), torch.tensor(part)
-    same_row = owners[:, None] == owners[None, :]
-    own_branch = (parts[None, :] == 0) | (parts[:, None] == parts[None, :])
-    causal = torch.ones(len(tokens), len(tokens), dtype=torch.bool).tril_()
+            spans.append(Span(item, k, before, len(targets)))
     return Pack(
-        tokens=torch.tensor(tokens),
-        positions=torch.tensor(positions),
-        visible=same_row & own_branch & causal,
+        strip=main.strip(),
         predictors=torch.tensor(predictors, dtype=torch.int64),
         targets=torch.tensor(targets, dtype=torch.int64),
         spans=tuple(spans),
+        prelude=prelude.strip() if prelude.tokens else None,
     )

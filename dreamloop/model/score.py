@@ -1,119 +1,97 @@
 """The scoring primitive: how likely is this reply after this context?
 
 Everything that touches the model asks this one question. Rows are packed, the trunk runs once per
-pack, and the LM head is applied only where a completion token is predicted, a chunk at a time, so
-no (T, V) float32 tensor is ever held whole.
-
-The LM head is frozen (LoRA never touches it here), so the gradient of a token's log-prob with respect
-to its hidden state h is one H-vector, W[y] - softmax(Wh)·W. The forward pass saves that vector and the
-backward pass scales it: no logits are kept and none are computed twice.
+pack, and the LM head is applied only where a completion token is predicted, a chunk at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dreamloop.errors import ModelError
 from dreamloop.log import Progress, Silent
+from dreamloop.model.attention import Layout, Memory
 from dreamloop.model.encode import ChatEncoder, Row
+from dreamloop.model.head import TokenKL, TokenLogProbs
 from dreamloop.model.load import Policy
-from dreamloop.model.pack import Pack, alone, pack
+from dreamloop.model.pack import Pack, Strip, alone, pack
 from dreamloop.records import Message
 
-HEAD_CHUNK = 256  # completion tokens whose (chunk, V) logits exist at one time
+_UNUSED = torch.zeros(1, 1, 1, 1)  # transformers makes no mask of its own where a 4D one is given; `attend` reads none
 _MOST_NOISE = 0.2  # nats per token
-
-
-class _TokenLogProbs(torch.autograd.Function):
-    """log softmax(head(h))[target] per token; the gradient flows to the hidden states only."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, targets: Tensor, head: nn.Linear) -> Tensor:
-        logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
-        slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        for start in range(0, len(hidden), HEAD_CHUNK):
-            part = slice(start, start + HEAD_CHUNK)
-            logits = head(hidden[part]).float()  # (chunk, V)
-            log_z = logits.logsumexp(-1)
-            logprobs[part] = logits.gather(1, targets[part, None]).squeeze(1) - log_z
-            if slopes is not None:
-                p = logits.sub_(log_z[:, None]).exp_().to(hidden.dtype)
-                slopes[part] = head.weight[targets[part]] - p @ head.weight
-        ctx.save_for_backward(slopes)
-        return logprobs
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (slopes,) = ctx.saved_tensors
-        return grads[0][:, None].to(slopes.dtype) * slopes, None, None
-
-
-class _TokenKL(torch.autograd.Function):
-    """KL(base ‖ policy) per token over the whole vocabulary; the gradient flows to the policy."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, base_hidden: Tensor, head: nn.Linear) -> Tensor:
-        kl = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
-        slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        for start in range(0, len(hidden), HEAD_CHUNK):
-            part = slice(start, start + HEAD_CHUNK)
-            log_p = head(hidden[part]).float().log_softmax(-1)  # (chunk, V)
-            log_q = head(base_hidden[part]).float().log_softmax(-1)
-            q = log_q.exp()
-            kl[part] = (q * (log_q - log_p)).sum(-1)
-            if slopes is not None:
-                slopes[part] = (log_p.exp_() - q).to(hidden.dtype) @ head.weight
-        ctx.save_for_backward(slopes)
-        return kl
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (slopes,) = ctx.saved_tensors
-        return grads[0][:, None].to(slopes.dtype) * slopes, None, None
 
 
 def hidden_states(policy: Policy, batch: Pack) -> Tensor:
     """The trunk's output at the positions that predict a completion token: (P, H)."""
-    # (1, 1, T, T); a model that cannot be packed gets one plain sequence and its own causal mask.
-    visible = batch.visible[None, None].to(policy.device) if policy.packable else None
+    memory = None
+    if batch.prelude is not None:
+        memory = Memory()
+        with torch.no_grad():
+            _run(policy, batch.prelude, Layout(batch.prelude.segments, remember=memory))
+    hidden = _run(policy, batch.strip, Layout(batch.strip.segments, memory))
+    return hidden[batch.predictors.to(policy.device)]
+
+
+def _run(policy: Policy, strip: Strip, layout: Layout) -> Tensor:
+    """The trunk's output at every position: (T, H)."""
+    # A model that cannot be packed gets one plain sequence and its own causal attention.
+    extra = {"segments": layout, "attention_mask": _UNUSED} if policy.packable else {}
     output = policy.trunk(
-        input_ids=batch.tokens[None].to(policy.device),
-        position_ids=batch.positions[None].to(policy.device),
-        attention_mask=visible,
+        input_ids=strip.tokens[None].to(policy.device),
+        position_ids=strip.positions[None].to(policy.device),
         use_cache=False,
+        **extra,
     )
     hidden: Tensor = output.last_hidden_state[0]
-    return hidden[batch.predictors.to(policy.device)]
+    return hidden
+
+
+class TokenScores(NamedTuple):
+    """Of every scored token of a pack, (P,) float32 in nats: log-prob, and the entropy of what could have stood there.
+
+    Only log-probs carry a gradient; the entropy is NaN without autograd.
+    """
+
+    logprobs: Tensor
+    entropy: Tensor
+
+
+def token_scores(policy: Policy, batch: Pack) -> TokenScores:
+    """Scores of a pack under the active adapter, with autograd where it is on."""
+    hidden = hidden_states(policy, batch)
+    targets = batch.targets.to(policy.device)
+    weight = policy.head.weight if torch.is_grad_enabled() else policy.head.weight.detach()
+    return TokenScores(*TokenLogProbs.apply(hidden, targets, weight, policy.head.bias))  # type: ignore[no-untyped-call] # torch
 
 
 def token_logprobs(policy: Policy, batch: Pack) -> Tensor:
     """Log-probs of every scored token of a pack: (P,) float32, with autograd where it is on."""
-    hidden = hidden_states(policy, batch)
-    result: Tensor = _TokenLogProbs.apply(hidden, batch.targets.to(policy.device), policy.head)  # type: ignore[no-untyped-call] # torch
-    return result
+    return token_scores(policy, batch).logprobs
 
 
 def token_kl_to_base(policy: Policy, batch: Pack) -> Tensor:
     """Forward KL per scored token from the base model to the active adapter: (P,) float32, nats."""
     with torch.no_grad(), policy.using(None):
         base_hidden = hidden_states(policy, batch)
-    result: Tensor = _TokenKL.apply(hidden_states(policy, batch), base_hidden, policy.head)  # type: ignore[no-untyped-call] # torch
+        base_weight = policy.head.weight.detach()
+    hidden = hidden_states(policy, batch)
+    result: Tensor = TokenKL.apply(hidden, policy.head.weight, base_hidden, base_weight, policy.head.bias)  # type: ignore[no-untyped-call] # torch
     return result
 
 
-def packs_for(policy: Policy, rows: Sequence[Row], budget: int) -> list[Pack]:
+def packs_for(policy: Policy, rows: Sequence[Row], budget: int, frozen_contexts: bool = False) -> list[Pack]:
     """Packs where the model keeps packed rows apart exactly, single completions elsewhere."""
-    return pack(rows, budget) if policy.packable else alone(rows)
+    return pack(rows, budget, frozen_contexts) if policy.packable else alone(rows)
 
 
-def whole_rows(policy: Policy, rows: Sequence[Row], budget: int) -> list[list[Pack]]:
+def whole_rows(policy: Policy, rows: Sequence[Row], budget: int, frozen_contexts: bool = False) -> list[list[Pack]]:
     """The same packs, grouped so that no row's branches are split over groups: a pair's loss needs both."""
-    packs = packs_for(policy, rows, budget)
+    packs = packs_for(policy, rows, budget, frozen_contexts)
     if policy.packable:
         return [[batch] for batch in packs]
     return [list(group) for _, group in groupby(packs, key=lambda batch: batch.spans[0].row)]
@@ -121,23 +99,24 @@ def whole_rows(policy: Policy, rows: Sequence[Row], budget: int) -> list[list[Pa
 
 @torch.no_grad()
 def completion_logprobs(
-    policy: Policy, rows: Sequence[Row], budget: int = 512, progress: Progress | None = None, what: str = "scoring"
-) -> list[list[Tensor]]:
+    policy: Policy, rows: Sequence[Row], budget: int = 512, progress: Progress | None = None, what: str = "scoring",
+    frozen_contexts: bool = False,
+) -> list[list[Tensor]]:  # fmt: skip
     """One (T_i,) float32 CPU tensor per completion: ``result[row][branch]``, without autograd."""
-    return _collect(policy, rows, packs_for(policy, rows, budget), progress or Silent(), what)
+    return _collect(policy, rows, packs_for(policy, rows, budget, frozen_contexts), progress or Silent(), what)
 
 
 def _collect(
     policy: Policy, rows: Sequence[Row], packs: Sequence[Pack], progress: Progress, what: str
 ) -> list[list[Tensor]]:
     result: list[list[Tensor]] = [[torch.empty(0)] * len(row.branches) for row in rows]
-    total = sum(len(batch.tokens) for batch in packs)
+    total = sum(map(len, packs))
     with progress.track(what, total, "tokens") as advance:
         for batch in packs:
             logprobs = token_logprobs(policy, batch).cpu()
             for span in batch.spans:
                 result[span.row][span.branch] = logprobs[span.start : span.end]
-            advance(len(batch.tokens))
+            advance(len(batch))
     return result
 
 

@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 from dreamloop import cycle
 from dreamloop.config import Config, Finetune
-from dreamloop.finetune.step import train
+from dreamloop.finetune.train import train
 from dreamloop.ledger.history import History
 from dreamloop.log import setup
 from dreamloop.paths import SAMPLES, Home

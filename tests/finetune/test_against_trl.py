@@ -16,7 +16,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from dreamloop.finetune import losses
-from dreamloop.finetune.mix import CHOSEN, REJECTED
+from dreamloop.finetune.rows import CHOSEN, REJECTED
 from dreamloop.model.encode import Branch, ChatEncoder, Row
 from dreamloop.model.load import Policy, load_policy
 from dreamloop.model.score import completion_logprobs, packs_for, token_logprobs
@@ -113,7 +113,7 @@ def test_dpo_loss_and_gradients_equal_trls(tiny: Policy, tiny_folder: Path, tmp_
     logprobs = token_logprobs(tiny, packed)
     chosen, rejected = (logprobs[s.start : s.end].sum() for s in packed.spans)
     logit = losses.dpo_logit(chosen, rejected, before[CHOSEN].sum(), before[REJECTED].sum())
-    mine = losses.dpo(logit, 0.1)
+    mine = losses.sigmoid(logit, 0.1)
     assert mine.item() == pytest.approx(loss, abs=1e-5)
     assert abs(logit.item()) > 1e-3
     assert_same(ours(tiny, mine), gradients)

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamloop.finetune.mix import anchor_rows, encode_pairs, even_batches, twin_batches
-from dreamloop.model.encode import Branch, ChatEncoder, Row
+from dreamloop.finetune.mix import anchor_rows, stratified_batches, twin_batches
+from dreamloop.model.encode import Branch, Row
 from dreamloop.records import Message, Pair, Provenance
 
 
@@ -33,22 +33,17 @@ def test_the_order_follows_from_the_seed() -> None:
     assert twin_batches(pairs, 4, 1) != twin_batches(pairs, 4, 2)
 
 
-@given(st.integers(1, 60), st.integers(1, 20))
-def test_steps_are_even(count: int, size: int) -> None:
-    lengths = [len(batch) for batch in even_batches(range(count), size, 0)]
-    assert sum(lengths) == count
-    assert max(lengths) - min(lengths) <= 1
-
-
-def test_a_pair_that_does_not_fit_takes_its_twin_along_and_is_counted(tiny_encoder: ChatEncoder) -> None:
-    pairs = [pair(0, "a", "word " * 400), pair(1, "a"), pair(2, "b"), pair(3, "b"), pair(4, None, "No.")]
-    rows, skips = encode_pairs(tiny_encoder, pairs, 200)
-    assert [p.twin for p in rows] == ["b", "b"]
-    assert {(skip.reason, skip.count) for skip in skips} == {
-        ("longer than the token limit", 1),
-        ("its twin was dropped", 1),
-        ("chosen and rejected are the same", 1),
-    }
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 20), st.integers(0, 99))
+def test_every_step_holds_its_share_of_each_source(own: int, general: int, size: int, seed: int) -> None:
+    steps = stratified_batches((range(own), range(100, 100 + general)), size, seed)
+    assert sorted(item for step in steps for source in step for item in source) == [
+        *range(own),
+        *range(100, 100 + general),
+    ]
+    for source in (0, 1):
+        lengths = [len(step[source]) for step in steps]
+        assert max(lengths, default=0) - min(lengths, default=0) <= 1
+    assert all(any(step) for step in steps)
 
 
 def test_the_anchor_takes_exactly_its_tokens_and_goes_round() -> None:

@@ -20,6 +20,7 @@ from dreamloop.records import (
     Message,
     Pair,
     Provenance,
+    ReplayShare,
     Skip,
     SourceRead,
     StepReport,
@@ -31,7 +32,12 @@ WHERE = Provenance("oasst:log.jsonl", "c", 1, "ranked siblings", "strong")
 WILD = 'it\'s "quoted"; DROP TABLE nights; \x00 \N{SNOWMAN} {claim} <|im_end|>'
 PAIR = Pair((Message("system", "s"), Message("user", WILD)), "good", "bad", WHERE)
 CORRECTION = Correction((Message("user", "q"),), "first", "No, I asked.", WHERE)
-REPORT = StepReport((), (PAIR.digest,), (), (), 1, 1.0, 0.69, 0, 0, 0, 0, 0.1, 1.0, 1)
+REPORT = StepReport(
+    steps=(), symptoms=(), trained=(PAIR.digest,), replayed=(), skips=(), replay_share=ReplayShare(0, 0, 0),
+    trainable_parameters=1, gain=2.0, suggested_rank=8, packing=1.0, pack_tokens=512, dpo_start_loss=0.69,
+    chosen_before=0, chosen_after=0, margin_before=0, margin_after=0, update_norm=0.1, seconds=1.0, tokens_per_s=1.0,
+    peak_memory_mb=1,
+)  # fmt: skip
 
 
 @pytest.fixture

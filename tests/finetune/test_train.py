@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from peft import LoraConfig
 from dreamloop.config import Finetune
 from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.recipe import recipe_of
-from dreamloop.finetune.step import train
+from dreamloop.finetune.train import train
 from dreamloop.log import Silent
 from dreamloop.model.bundled import NAME
 from dreamloop.model.encode import ChatEncoder
@@ -100,6 +101,8 @@ def test_without_mined_pairs_there_is_no_sft_phase(tiny: Policy) -> None:
 def test_the_anchor_holds_the_model_near_the_base(tiny_folder: object, tiny: Policy) -> None:
     held = trained(tiny, replace(RECIPE, anchor_weight=30.0)).steps[-1].anchor
     free = trained(load_policy(str(tiny_folder)), replace(RECIPE, anchor_weight=1e-9)).steps[-1].anchor
+    assert held is not None
+    assert free is not None
     assert held < free
 
 
@@ -111,3 +114,70 @@ def test_a_diverging_step_ends_loudly(tiny: Policy) -> None:
 def test_a_night_without_a_usable_pair_ends_loudly(tiny: Policy) -> None:
     with pytest.raises(InvariantBroken, match="None of tonight's pairs"):
         trained(tiny, replace(RECIPE, max_length=3))
+
+
+@pytest.mark.parametrize(
+    "change", [{"loss_type": "ipo", "beta": 0.5}, {"loss_type": "robust", "label_smoothing": 0.1}, {"rpo_alpha": 1.0}]
+)
+def test_every_preference_loss_starts_where_it_must_and_learns(tiny: Policy, change: dict[str, Any]) -> None:
+    report = trained(tiny, replace(RECIPE, **change))
+    assert report.margin_after > report.margin_before
+    assert (report.steps[-1].guard is not None) == ("rpo_alpha" in change)
+
+
+def test_the_guard_holds_the_chosen_replies(tiny_folder: object, tiny: Policy) -> None:
+    held = trained(tiny, replace(RECIPE, rpo_alpha=5.0, sft=False))
+    free = trained(load_policy(str(tiny_folder)), replace(RECIPE, sft=False))
+    assert held.chosen_after > free.chosen_after
+
+
+def test_every_part_of_a_step_is_reported(tiny: Policy) -> None:
+    report = trained(tiny)
+    sft, dpo = report.steps[0], report.steps[-1]
+    assert (sft.dpo, sft.anchor, sft.margin) == (None, None, None)
+    assert sft.sft is not None
+    assert sft.loss == pytest.approx(
+        (sft.rows * sft.sft + sft.replay_rows * (sft.replay or 0.0)) / (sft.rows + sft.replay_rows)
+    )
+    assert dpo.dpo is not None
+    assert dpo.anchor is not None
+    assert dpo.loss == pytest.approx(dpo.dpo + RECIPE.anchor_weight * dpo.anchor, rel=1e-4)
+    assert dpo.chosen is not None
+    assert dpo.rejected is not None
+    assert dpo.margin == pytest.approx(dpo.chosen - dpo.rejected)
+    assert dpo.entropy is not None
+    assert 0 < dpo.entropy < math.log(len(tiny.head.weight))
+    assert dpo.clipped == (dpo.grad_norm > RECIPE.max_grad_norm)
+    assert 0 < dpo.packing <= 1
+    assert report.update_norm == pytest.approx(dpo.drift)
+    share = report.replay_share
+    assert 0 < share.rows < 1
+    assert 0 < share.tokens < 1
+    assert 0 < share.grad_norm < 1
+
+
+def test_how_far_the_model_moved_equals_the_distance_of_the_full_matrices(tiny: Policy) -> None:
+    report = trained(tiny)
+    modules = [m for m in tiny.peft.modules() if hasattr(m, "lora_A")]
+    # A fresh adapter starts as the base, so the way from there is all of gain·B·A.
+    far = math.sqrt(sum(float(m.get_delta_weight("candidate").detach().double().square().sum()) for m in modules))
+    assert report.update_norm == pytest.approx(far, rel=1e-5)
+
+
+def test_gradient_checkpointing_changes_no_number(tiny_folder: object, tiny: Policy) -> None:
+    plain = trained(tiny, replace(RECIPE, sft=False))
+    saved = trained(load_policy(str(tiny_folder)), replace(RECIPE, sft=False, gradient_checkpointing=True))
+    assert [s.loss for s in saved.steps] == pytest.approx([s.loss for s in plain.steps], rel=1e-5)
+    assert [s.grad_norm for s in saved.steps] == pytest.approx([s.grad_norm for s in plain.steps], rel=1e-3)
+
+
+def test_frozen_contexts_learn_too_and_start_at_the_same_loss(tiny: Policy) -> None:
+    report = trained(tiny, replace(RECIPE, context_gradient="frozen"))
+    assert report.dpo_start_loss == pytest.approx(math.log(2), abs=1e-4)
+    assert report.margin_after > report.margin_before
+
+
+def test_training_leaves_evaluation_mode_and_no_checkpointing_behind(tiny: Policy) -> None:
+    trained(tiny, replace(RECIPE, gradient_checkpointing=True))
+    assert not tiny.model.training
+    assert not tiny.model.is_gradient_checkpointing

@@ -1,0 +1,145 @@
+"""What a step learns from: rows with one loss each, the behavioural part first, general replay after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dreamloop.finetune import losses
+from dreamloop.finetune.rows import CHOSEN, REJECTED, scored_tokens
+from dreamloop.model.encode import Row
+from dreamloop.model.load import Policy
+from dreamloop.model.pack import Pack
+from dreamloop.model.score import token_kl_to_base, token_scores
+from dreamloop.records import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one part came to: its weighted loss, its gradient's norm, its rows and their scored tokens."""
+
+    loss: float
+    grad_norm: float
+    rows: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a part has to tell of a step; `records.Step` explains the names."""
+
+    sft: float | None = None
+    replay: float | None = None
+    dpo: float | None = None
+    guard: float | None = None
+    anchor: float | None = None
+    accuracy: float | None = None
+    chosen: float | None = None
+    rejected: float | None = None
+    margin: float | None = None
+    chosen_change: float | None = None
+    entropy: float | None = None
+
+
+class Part(Protocol):
+    """Rows with one loss; used for one step and then done."""
+
+    rows: Sequence[Row]
+
+    def loss(self, policy: Policy, packs: Sequence[Pack]) -> Tensor:
+        """The packs' share of the part's weighted loss, with autograd. A row's branches come in one call."""
+        ...
+
+    def facts(self, done: Done) -> Facts:
+        """What it saw, told after its gradient is done."""
+        ...
+
+
+class SftRows:
+    """Negative log-prob of replies: mean over the ``batch`` rows of a step, of which these are some."""
+
+    def __init__(self, rows: Sequence[Row], batch: int, is_replay: bool) -> None:
+        self.rows, self.batch, self.is_replay = rows, batch, is_replay
+        self.entropy = 0.0
+
+    def loss(self, policy: Policy, packs: Sequence[Pack]) -> Tensor:
+        """See `losses.sft`."""
+        pieces, entropy = _by_row(policy, packs)
+        self.entropy += entropy
+        return torch.stack([losses.sft(branches[0]) / self.batch for branches in pieces.values()]).sum()
+
+    def facts(self, done: Done) -> Facts:
+        """The mean over its own rows; nothing where there are none."""
+        if not self.rows:
+            return Facts()
+        mean, entropy = done.loss * self.batch / done.rows, self.entropy / done.tokens
+        return Facts(replay=mean, entropy=entropy) if self.is_replay else Facts(sft=mean, entropy=entropy)
+
+
+class Pairs:
+    """Mean over pairs of the preference loss, and of the weighted guard of the chosen reply."""
+
+    def __init__(self, rows: Sequence[Row], references: Sequence[Sequence[Tensor]], recipe: Recipe) -> None:
+        self.rows, self.references, self.recipe = rows, references, recipe
+        self.entropy = 0.0
+        self.told: list[tuple[float, ...]] = []
+
+    def loss(self, policy: Policy, packs: Sequence[Pack]) -> Tensor:
+        """See `losses.preference` and `losses.sft`."""
+        pieces, entropy = _by_row(policy, packs)
+        self.entropy += entropy
+        return torch.stack([self._pair(row, *branches) for row, branches in pieces.items()]).sum() / len(self.rows)
+
+    def _pair(self, row: int, chosen: Tensor, rejected: Tensor) -> Tensor:
+        knobs = self.recipe
+        was = [t.to(chosen.device) for t in self.references[row]]
+        preference = losses.preference(
+            knobs.loss_type, (chosen, rejected), (was[CHOSEN], was[REJECTED]), knobs.beta, knobs.label_smoothing
+        )
+        guard = losses.sft(chosen)
+        logit = losses.dpo_logit(chosen.sum(), rejected.sum(), was[CHOSEN].sum(), was[REJECTED].sum())
+        values = (preference, guard, logit, chosen.mean(), rejected.mean(), chosen.mean() - was[CHOSEN].mean())
+        self.told.append(tuple(torch.stack(values).detach().tolist()))
+        return preference + knobs.rpo_alpha * guard
+
+    def facts(self, done: Done) -> Facts:
+        """Means over the pairs."""
+        dpo, guard, _, chosen, rejected, change = (fmean(column) for column in zip(*self.told, strict=True))
+        return Facts(
+            dpo=dpo, guard=guard if self.recipe.rpo_alpha else None, chosen=chosen, rejected=rejected,
+            margin=chosen - rejected, chosen_change=change, entropy=self.entropy / max(done.tokens, 1),
+            accuracy=fmean(told[2] > 0 for told in self.told),
+        )  # fmt: skip
+
+
+class KlAnchor:
+    """Forward KL to the base, mean over all scored tokens of replay rows, times a weight."""
+
+    def __init__(self, rows: Sequence[Row], weight: float) -> None:
+        self.rows, self.weight = rows, weight
+
+    def loss(self, policy: Policy, packs: Sequence[Pack]) -> Tensor:
+        """Summed over the packs' tokens, divided by all."""
+        kl = torch.stack([token_kl_to_base(policy, batch).sum() for batch in packs]).sum()
+        return self.weight * kl / scored_tokens(self.rows)
+
+    def facts(self, done: Done) -> Facts:
+        """Nats per token, without the weight."""
+        return Facts(anchor=done.loss / self.weight)
+
+
+def _by_row(policy: Policy, packs: Sequence[Pack]) -> tuple[dict[int, list[Tensor]], float]:
+    """Log-probs of each row's branches, (T,) each, by the row's number, and the sum of entropies."""
+    pieces: dict[int, list[Tensor]] = {}
+    entropy = 0.0
+    for batch in packs:
+        scores = token_scores(policy, batch)
+        entropy += float(scores.entropy.sum())
+        for span in batch.spans:
+            pieces.setdefault(span.row, []).append(scores.logprobs[span.start : span.end])
+    return pieces, entropy

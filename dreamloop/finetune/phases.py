@@ -1,0 +1,97 @@
+"""The two phases of a night: a small SFT on mined replies, then DPO on pairs with a KL anchor on general answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from dreamloop.errors import InvariantBroken
+from dreamloop.finetune import losses
+from dreamloop.finetune.mix import anchor_rows, stratified_batches, twin_batches
+from dreamloop.finetune.optimizer import make_optimizer
+from dreamloop.finetune.parts import KlAnchor, Pairs, Part, SftRows
+from dreamloop.finetune.recipe import batch_size, rate_factor
+from dreamloop.finetune.step import Trainer
+from dreamloop.model.encode import Row
+from dreamloop.model.score import completion_logprobs
+from dreamloop.records import Pair, Recipe
+
+Scores = dict[Pair, list[Tensor]]
+
+
+def sft_phase(trainer: Trainer, rows: Sequence[Row], replay: Sequence[Row]) -> None:
+    """One pass over chosen replies and general answers, the same share of both in every step."""
+    recipe, policy = trainer.recipe, trainer.policy
+    policy.set_dropout("candidate", recipe.sft_dropout)
+    size = batch_size(len(rows) + len(replay), recipe.sft_batch, recipe.min_steps)
+    batches = stratified_batches((rows, replay), size, recipe.seed)
+    optimizer = make_optimizer(policy, recipe, recipe.sft_learning_rate)
+    with policy.training(), trainer.progress.track("training: SFT", len(batches), "steps") as advance:
+        for index, (own, general) in enumerate(batches):
+            count = len(own) + len(general)
+
+            def parts(own: list[Row] = own, general: list[Row] = general, count: int = count) -> list[Part]:
+                return [SftRows(own, count, is_replay=False), SftRows(general, count, is_replay=True)]
+
+            rate = recipe.sft_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
+            trainer.step(parts, optimizer, rate, "sft", index)
+            advance(1)
+
+
+def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Row]) -> Scores:
+    """One pass over the pairs with the anchor on replay rows; returns the reference's scores.
+
+    The reference is the policy at the start of the phase, scored once with dropout off, in the very packs that
+    training uses, because in bfloat16 another shape rounds otherwise.
+
+    Raises:
+        InvariantBroken: the first loss is not what it is where policy and reference are the same.
+    """
+    recipe, policy = trainer.recipe, trainer.policy
+    policy.set_dropout("candidate", 0.0)
+    batches = twin_batches(rows, batch_size(len(rows), recipe.dpo_batch, recipe.min_steps), recipe.seed)
+    reference = score_batches(trainer, rows, batches)
+    optimizer = make_optimizer(policy, recipe, recipe.dpo_learning_rate)
+    # With dropout at 0 evaluation mode changes no number and keeps cached kernels, but there it silently switches
+    # gradient checkpointing off.
+    mode = policy.training() if recipe.gradient_checkpointing else nullcontext()
+    with mode, trainer.progress.track("training: DPO", len(batches), "steps") as advance:
+        for index, batch in enumerate(batches):
+            general = anchor_rows(replay, recipe.anchor_tokens, index) if recipe.anchor_weight else []
+
+            def parts(batch: list[Pair] = batch, general: list[Row] = general) -> list[Part]:
+                pairs = Pairs([rows[pair] for pair in batch], [reference[pair] for pair in batch], recipe)
+                return [pairs, KlAnchor(general, recipe.anchor_weight)] if general else [pairs]
+
+            rate = recipe.dpo_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
+            step = trainer.step(parts, optimizer, rate, "dpo", index)
+            if index == 0:
+                _check_start(step.dpo, recipe, policy.dtype)
+            advance(1)
+    return reference
+
+
+def score_batches(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[Sequence[Pair]]) -> Scores:
+    """Both replies of every pair as the candidate finds them now, without autograd."""
+    found: Scores = {}
+    for batch in batches:
+        some = [rows[pair] for pair in batch]
+
+        def scored(budget: int, some: list[Row] = some) -> list[list[Tensor]]:
+            frozen = trainer.accumulator.frozen_contexts
+            return completion_logprobs(trainer.policy, some, budget, frozen_contexts=frozen)
+
+        found.update(zip(batch, trainer.accumulator.within_memory(scored), strict=True))
+    return found
+
+
+def _check_start(loss: float | None, recipe: Recipe, dtype: torch.dtype) -> None:
+    expected = losses.at_reference(recipe.loss_type, recipe.beta)
+    tolerance = (1e-4 if dtype == torch.float32 else 0.02) * max(1.0, expected)
+    if loss is None or not abs(loss - expected) <= tolerance:
+        raise InvariantBroken(
+            f"DPO started at {loss:.5f} instead of {expected:.5f}: the reference is not the starting policy."
+        )

@@ -1,0 +1,63 @@
+"""Examples to token rows; what cannot be used is dropped with a counted reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dreamloop.errors import UnusableRow
+from dreamloop.model.encode import ChatEncoder, Row
+from dreamloop.records import ChatRow, Pair, Skip
+
+CHOSEN, REJECTED = 0, 1  # branch order in a pair's row
+
+
+def encode_pairs(encoder: ChatEncoder, pairs: Sequence[Pair], max_length: int) -> tuple[dict[Pair, Row], list[Skip]]:
+    """One row a pair, context shared, branches chosen and rejected.
+
+    Pairs that cannot be encoded are left out and counted; with one twin the other goes too.
+    """
+    rows: dict[Pair, Row] = {}
+    reasons: dict[Pair, str] = {}
+    for pair in pairs:
+        try:
+            if pair.chosen.strip() == pair.rejected.strip():
+                raise UnusableRow("chosen and rejected are the same")
+            rows[pair] = encoder.branches(pair.context, (pair.chosen, pair.rejected), max_length)
+        except UnusableRow as error:
+            reasons[pair] = error.reason
+    lost = {pair.twin for pair in reasons if pair.twin}
+    reasons |= {pair: "its twin was dropped" for pair in rows if pair.twin in lost}
+    return {pair: row for pair, row in rows.items() if pair not in reasons}, _counted(reasons.values())
+
+
+def encode_replay(
+    encoder: ChatEncoder, replay: Sequence[ChatRow], max_length: int
+) -> tuple[dict[ChatRow, Row], list[Skip]]:
+    """One row a replay answer or piece of text; unusable ones are left out and counted."""
+    rows: dict[ChatRow, Row] = {}
+    reasons: list[str] = []
+    for item in replay:
+        try:
+            rows[item] = (
+                encoder.completion(item.context, item.reply, max_length)
+                if item.context
+                else encoder.prose(item.reply, max_length)
+            )
+        except UnusableRow as error:
+            reasons.append(error.reason)
+    return rows, _counted(reasons)
+
+
+def chosen_only(row: Row) -> Row:
+    """A pair's row without its rejected side."""
+    return Row(row.context, (row.branches[CHOSEN],))
+
+
+def scored_tokens(rows: Iterable[Row]) -> int:
+    """Tokens that a loss is taken on."""
+    return sum(sum(branch.scored) for row in rows for branch in row.branches)
+
+
+def _counted(reasons: Iterable[str]) -> list[Skip]:
+    listed = list(reasons)
+    return [Skip("finetune", reason, listed.count(reason)) for reason in sorted(set(listed))]

@@ -1,0 +1,60 @@
+"""What goes wrong in a training, said in words: one pure function of the steps."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from dreamloop.records import Step
+
+SPIKE = 5.0  # times the median gradient norm of the phase's steps before
+FALLING = 0.1  # nats per token that the chosen replies may lose against their reference before it is said
+STILL = 1e-7  # share of the candidate's distance that a step must at least move
+
+
+def symptoms(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Sentences, one a symptom, in the order of the steps; empty where the training looks healthy."""
+    found: list[str] = []
+    for phase in ("sft", "dpo"):
+        own = [step for step in steps if step.phase == phase]
+        found += [sentence for tell in (_spikes, _empty, _still, _falling) for sentence in tell(own)]
+    return tuple(found)
+
+
+def _spikes(steps: Sequence[Step]) -> list[str]:
+    found = []
+    for k, step in enumerate(steps):
+        usual = statistics.median(s.grad_norm for s in steps[:k]) if k >= 3 else 0.0
+        if usual and step.grad_norm > SPIKE * usual:
+            found.append(
+                f"{_name(step)}: gradient norm {step.grad_norm:.3g}, {step.grad_norm / usual:.0f} times the usual "
+                f"{usual:.3g}; its examples may be wrong or the learning rate too high."
+            )
+    return found
+
+
+def _empty(steps: Sequence[Step]) -> list[str]:
+    return [
+        f"{_name(step)}: no token to learn from; the completion masks are empty." for step in steps if not step.tokens
+    ]
+
+
+def _still(steps: Sequence[Step]) -> list[str]:
+    if not steps or any(step.update_norm > STILL for step in steps):
+        return []
+    return [f"{steps[0].phase.upper()}: no step moved the model; the learning rate or the gradients are zero."]
+
+
+def _falling(steps: Sequence[Step]) -> list[str]:
+    changes = [step.chosen_change for step in steps if step.chosen_change is not None]
+    late = changes[-max(1, len(changes) // 3) :]
+    if not late or statistics.fmean(late) > -FALLING:
+        return []
+    return [
+        f"DPO: the chosen replies lost {-statistics.fmean(late):.2f} nats per token against their reference in the "
+        "last steps; finetune.rpo_alpha holds them, a lower finetune.dpo_learning_rate slows it."
+    ]
+
+
+def _name(step: Step) -> str:
+    return f"{step.phase.upper()} step {step.index + 1}"

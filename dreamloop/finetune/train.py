@@ -1,0 +1,128 @@
+"""One night's training: a small SFT phase, then DPO with a KL anchor, on one adapter or all weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from statistics import fmean
+
+import torch
+
+from dreamloop.errors import InvariantBroken
+from dreamloop.finetune.phases import Scores, dpo_phase, score_batches, sft_phase
+from dreamloop.finetune.recipe import suggested_rank
+from dreamloop.finetune.rows import CHOSEN, REJECTED, chosen_only, encode_pairs, encode_replay
+from dreamloop.finetune.step import Trainer
+from dreamloop.finetune.symptoms import symptoms
+from dreamloop.log import Progress
+from dreamloop.model.device import peak_memory_mb
+from dreamloop.model.encode import ChatEncoder, Row
+from dreamloop.model.load import Policy
+from dreamloop.records import ChatRow, Pair, Recipe, ReplayShare, Step, StepReport
+
+
+def train(
+    policy: Policy,
+    encoder: ChatEncoder,
+    pairs: Sequence[Pair],
+    replay: Sequence[ChatRow],
+    recipe: Recipe,
+    progress: Progress,
+) -> StepReport:
+    """Train the policy's ``candidate`` adapter by one pass over the night's examples.
+
+    Args:
+        policy: has the candidate adapter loaded, a copy of the incumbent or fresh.
+        encoder: the policy's chat encoder.
+        pairs: preference pairs; twins carry the same ``twin``.
+        replay: general answers, for SFT rows and for the KL anchor.
+        recipe: every knob, and the seed.
+        progress: where to show the steps.
+
+    Raises:
+        InvariantBroken: one of the promises 1, 2, 4 or 6 of the training step does not hold.
+    """
+    started = time.monotonic()
+    _check_trainable(policy)
+    rows, pair_skips = encode_pairs(encoder, pairs, recipe.max_length)
+    replay_rows, replay_skips = encode_replay(encoder, replay, recipe.max_length)
+    if not rows:
+        raise InvariantBroken("None of tonight's pairs fits the model; raise finetune.max_length or look at the skips.")
+    policy.use("candidate")
+    trainer = Trainer(policy, recipe, progress)
+    with _own_randomness(policy, recipe.seed), policy.checkpointing(recipe.gradient_checkpointing):
+        reference, after = _phases(trainer, rows, list(replay_rows.values()))
+    _check_floor(_chosen(reference) - _chosen(after), recipe.chosen_floor)
+    seconds = time.monotonic() - started
+    return StepReport(
+        steps=tuple(trainer.steps),
+        symptoms=symptoms(trainer.steps),
+        trained=tuple(pair.digest for pair in rows),
+        replayed=tuple(item.digest for item in replay_rows),
+        skips=(*pair_skips, *replay_skips),
+        replay_share=_replay_share(trainer.steps),
+        trainable_parameters=sum(p.numel() for p in policy.trainable("candidate").values()),
+        gain=recipe.gain,
+        suggested_rank=suggested_rank(len(rows) + len(replay_rows)),
+        packing=trainer.accumulator.trunk_tokens / max(trainer.accumulator.room, 1),
+        pack_tokens=trainer.accumulator.pack_tokens,
+        dpo_start_loss=next(step.dpo for step in trainer.steps if step.dpo is not None),
+        chosen_before=_chosen(reference),
+        chosen_after=_chosen(after),
+        margin_before=_margin(reference),
+        margin_after=_margin(after),
+        update_norm=policy.moved_since(trainer.start),
+        seconds=seconds,
+        tokens_per_s=trainer.accumulator.trunk_tokens / seconds,
+        peak_memory_mb=peak_memory_mb(policy.device),
+    )
+
+
+def _phases(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Row]) -> tuple[Scores, Scores]:
+    """Scores of the pairs at the start of DPO and at the end."""
+    mined = [chosen_only(row) for pair, row in rows.items() if pair.twin is None]
+    if trainer.recipe.sft and mined:
+        sft_phase(trainer, mined, replay)
+    reference = dpo_phase(trainer, rows, replay)
+    return reference, score_batches(trainer, rows, [list(rows)])
+
+
+@contextmanager
+def _own_randomness(policy: Policy, seed: int) -> Iterator[None]:
+    """Dropout follows the seed, and nobody else's draws are touched."""
+    with torch.random.fork_rng(devices=[policy.device] if policy.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _replay_share(steps: Sequence[Step]) -> ReplayShare:
+    def share(own: float, general: float) -> float:
+        return general / (own + general) if own + general else 0.0
+
+    return ReplayShare(
+        rows=share(sum(s.rows for s in steps), sum(s.replay_rows for s in steps)),
+        tokens=share(sum(s.tokens for s in steps), sum(s.replay_tokens for s in steps)),
+        grad_norm=share(sum(s.behaviour_grad_norm for s in steps), sum(s.replay_grad_norm for s in steps)),
+    )
+
+
+def _chosen(scores: Scores) -> float:
+    return fmean(branches[CHOSEN].mean().item() for branches in scores.values())
+
+
+def _margin(scores: Scores) -> float:
+    return fmean(branches[CHOSEN].mean().item() - branches[REJECTED].mean().item() for branches in scores.values())
+
+
+def _check_trainable(policy: Policy) -> None:
+    if not policy.trainable("candidate"):
+        raise InvariantBroken("The recipe's target_modules name no layer of this model; use 'all-linear'.")
+
+
+def _check_floor(fallen: float, floor: float) -> None:
+    if not fallen <= floor:
+        raise InvariantBroken(
+            f"The chosen replies lost {fallen:.2f} nats per token (allowed {floor:g}): the step was too large; "
+            "lower finetune.dpo_learning_rate."
+        )

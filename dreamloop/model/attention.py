@@ -1,0 +1,228 @@
+"""Attention inside a pack: each segment sees its own row's context and itself, and nothing else.
+
+A pack holds many short segments, so one dense (T, T) mask would spend most of its work on tokens that may
+not look at each other. Here every segment is its own small attention over [memory, context, itself]: plain
+causal where nothing comes before, lower-right causal otherwise. On a GPU all segments go through one call of
+a variable-length kernel: flash-attn where it is installed, else torch's own. Both align the causal mask at
+the lower right, as is needed here (https://github.com/Dao-AILab/flash-attention, version 2.1 on).
+
+transformers calls `attend` in place of its own attention (AttentionInterface,
+https://huggingface.co/docs/transformers/attention_interface); without a layout it is plain sdpa.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+NAME = "dreamloop_segments"
+
+Slice = tuple[int, int]
+NOTHING: Slice = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Tokens ``own`` of a pack, which see each other causally and all of what comes before them.
+
+    ``context`` is a slice of the same pack, ``memory`` a slice of keys remembered from an earlier run.
+    """
+
+    own: Slice
+    context: Slice = NOTHING
+    memory: Slice = NOTHING
+
+    @property
+    def length(self) -> int:
+        return self.own[1] - self.own[0]
+
+    @property
+    def before(self) -> int:
+        """How many tokens it sees before its own first one."""
+        return self.memory[1] - self.memory[0] + self.context[1] - self.context[0]
+
+
+@dataclass(slots=True)
+class Memory:
+    """Keys and values of a run, by layer: each (1, heads, tokens, D)."""
+
+    keys: dict[int, Tensor] = field(default_factory=dict)
+    values: dict[int, Tensor] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        return next(iter(self.keys.values())).shape[2] if self.keys else 0
+
+
+@dataclass(slots=True)
+class Layout:
+    """How the tokens of one pass see each other.
+
+    ``remember`` is filled with the pass's keys and values, ``memory`` is read.
+    """
+
+    segments: Sequence[Segment]
+    memory: Memory | None = None
+    remember: Memory | None = None
+    _masks: dict[Any, Tensor] = field(default_factory=dict)
+    _lines: dict[Any, Any] = field(default_factory=dict)
+
+    def mask(self, segment: Segment, like: Tensor) -> Tensor:
+        """Additive lower-right causal mask: (length, before + length)."""
+        shape = (segment.length, segment.before + segment.length)
+        if shape not in self._masks:
+            hidden = torch.full(shape, -torch.inf, dtype=like.dtype, device=like.device)
+            self._masks[shape] = hidden.triu_(segment.before + 1)
+        return self._masks[shape]
+
+    def line(self, device: torch.device) -> _Line:
+        """The segments one behind the other, as variable-length kernels want them."""
+        if device not in self._lines:
+            self._lines[device] = _line(self.segments, self.memory.tokens if self.memory else 0, device)
+        line: _Line = self._lines[device]
+        return line
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Which keys stand behind each other, int64, and where segments begin and end, int32."""
+
+    keys: Tensor
+    query_ends: Tensor
+    key_ends: Tensor
+    longest_query: int
+    longest_key: int
+
+
+Kernel = Callable[[Tensor, Tensor, Tensor, _Line, float | None], Tensor]
+
+
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
+    dropout: float = 0.0, scaling: float | None = None, segments: Layout | None = None, **rest: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """Attention of one layer: query (1, heads, T, D), key and value (1, kv heads, T, D), result (1, T, heads, D)."""
+    if segments is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward  # noqa: PLC0415 - seconds
+
+        return sdpa_attention_forward(  # type: ignore[no-any-return,no-untyped-call,unused-ignore] # transformers
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
+        )
+    if segments.remember is not None:
+        segments.remember.keys[module.layer_idx] = key.detach()
+        segments.remember.values[module.layer_idx] = value.detach()
+    if segments.memory is not None:
+        key = torch.cat([segments.memory.keys[module.layer_idx], key], dim=2)
+        value = torch.cat([segments.memory.values[module.layer_idx], value], dim=2)
+    kernel = variable_length_kernel(query.device.type, query.dtype)
+    if kernel is None:
+        return _one_by_one(query, key, value, segments, dropout, scaling).transpose(1, 2), None
+    line = segments.line(query.device)
+    return kernel(
+        query[0].transpose(0, 1), key[0, :, line.keys].transpose(0, 1), value[0, :, line.keys].transpose(0, 1), line,
+        scaling,
+    )[None], None  # fmt: skip
+
+
+def _one_by_one(
+    query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, scaling: float | None
+) -> Tensor:
+    """One small attention per segment: the way of a CPU, where a call costs nothing beside its work."""
+    remembered = key.shape[2] - query.shape[2]
+    found = []
+    for segment in layout.segments:
+        parts = [segment.memory, *(tuple(at + remembered for at in part) for part in (segment.context, segment.own))]
+        own = query[:, :, slice(*segment.own)]
+        # A causal kernel skips what is masked and a mask makes it do everything, so until the tokens before are
+        # many, it is quicker to answer for them too, with empty questions, and to throw those answers away.
+        square = segment.before < 3 * segment.length
+        if square and segment.before:
+            own = functional.pad(own, (0, 0, segment.before, 0))
+        attended = functional.scaled_dot_product_attention(
+            own,
+            _picked(key, parts),
+            _picked(value, parts),
+            attn_mask=None if square else layout.mask(segment, query),
+            is_causal=square,
+            dropout_p=dropout,
+            scale=scaling,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+        found.append(attended[:, :, -segment.length :])
+    return torch.cat(found, dim=2)
+
+
+def _picked(tensor: Tensor, parts: Sequence[tuple[int, ...]]) -> Tensor:
+    pieces = [tensor[:, :, start:end] for start, end in parts if end > start]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
+
+
+def _line(segments: Sequence[Segment], remembered: int, device: torch.device) -> _Line:
+    keys: list[int] = []
+    for segment in segments:
+        keys += range(*segment.memory)
+        for start, end in (segment.context, segment.own):
+            keys += range(start + remembered, end + remembered)
+    queries = [segment.length for segment in segments]
+    lengths = [segment.before + segment.length for segment in segments]
+
+    def ends(counts: Sequence[int]) -> Tensor:
+        return torch.tensor([0, *accumulate(counts)], dtype=torch.int32, device=device)
+
+    return _Line(torch.tensor(keys, device=device), ends(queries), ends(lengths), max(queries), max(lengths))
+
+
+@cache
+def variable_length_kernel(device: str, dtype: torch.dtype) -> Kernel | None:
+    """flash-attn's kernel, torch's own, or None where neither works: on a CPU and in float32."""
+    if device != "cuda" or dtype == torch.float32:
+        return None
+    try:
+        import flash_attn  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415 - an optional package
+
+        return _through_flash_attn(flash_attn.flash_attn_varlen_func)
+    except ImportError:
+        pass
+    try:
+        from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - newer than the oldest torch allowed
+    except ImportError:
+        return None
+    return _through_torch(varlen_attn)
+
+
+def _through_flash_attn(function: Callable[..., Tensor]) -> Kernel:
+    def kernel(query: Tensor, key: Tensor, value: Tensor, line: _Line, scaling: float | None) -> Tensor:
+        return function(
+            query, key, value, line.query_ends, line.key_ends, line.longest_query, line.longest_key,
+            softmax_scale=scaling, causal=True,
+        )  # fmt: skip
+
+    return kernel
+
+
+def _through_torch(function: Callable[..., Any]) -> Kernel:
+    def kernel(query: Tensor, key: Tensor, value: Tensor, line: _Line, scaling: float | None) -> Tensor:
+        result: Tensor = function(
+            query, key, value, line.query_ends, line.key_ends, line.longest_query, line.longest_key,
+            scale=scaling, window_size=(-1, 0), enable_gqa=query.shape[1] != key.shape[1],
+        )  # fmt: skip
+        return result
+
+    return kernel
+
+
+def install() -> str:
+    """Make the attention known to transformers; returns its name for ``set_attn_implementation``."""
+    from transformers import AttentionInterface, AttentionMaskInterface  # noqa: PLC0415 - seconds of import
+    from transformers.masking_utils import sdpa_mask  # noqa: PLC0415 - as above
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    return NAME

@@ -1,0 +1,127 @@
+"""Segments against one dense mask, on the CPU's way and on that of variable-length kernels."""
+
+from __future__ import annotations
+
+import sys
+from itertools import pairwise
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from dreamloop.model import attention
+from dreamloop.model.attention import Layout, Memory, Segment, attend
+from dreamloop.model.encode import Branch, Row
+from dreamloop.model.pack import Pack, pack
+
+LAYER = SimpleNamespace(layer_idx=0)
+HEADS, KV_HEADS, WIDTH = 6, 2, 8
+
+lengths = st.integers(1, 9)
+rows = st.builds(
+    lambda context, branches: Row((2,) * context, tuple(Branch((3,) * n, (True,) * n) for n in branches)),
+    lengths,
+    st.lists(lengths, min_size=1, max_size=3),
+)
+
+
+def dense(query: Tensor, key: Tensor, value: Tensor, batch: Pack, remembered: int) -> Tensor:
+    """One masked attention over [memory, pack]: (1, T, heads, D)."""
+    tokens = len(batch.strip.tokens)
+    sees = torch.zeros(tokens, remembered + tokens, dtype=torch.bool)
+    for segment in batch.strip.segments:
+        own = range(*segment.own)
+        for place, token in enumerate(own):
+            sees[token, slice(*segment.memory)] = True
+            for start, end in (segment.context, (own[0], own[0] + place + 1)):
+                sees[token, start + remembered : end + remembered] = True
+    groups = HEADS // KV_HEADS
+    attended = functional.scaled_dot_product_attention(
+        query, key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), attn_mask=sees, scale=0.3
+    )
+    return attended.transpose(1, 2)
+
+
+def varlen(
+    q: Tensor, k: Tensor, v: Tensor, cu_q: Tensor, cu_k: Tensor, max_q: int, max_k: int,
+    softmax_scale: float, causal: bool,
+) -> Tensor:  # fmt: skip
+    """flash-attn's kernel in plain torch, with its shapes and its lower-right causal mask."""
+    assert causal
+    assert (cu_q.dtype, cu_k.dtype) == (torch.int32, torch.int32)
+    found = []
+    for (a, b), (c, d) in zip(pairwise(cu_q.tolist()), pairwise(cu_k.tolist()), strict=True):
+        assert b - a <= max_q
+        assert d - c <= max_k
+        mask = torch.ones(b - a, d - c, dtype=torch.bool).tril(d - c - (b - a))
+        groups = q.shape[1] // k.shape[1]
+        own, keys, values = (t.transpose(0, 1)[None] for t in (q[a:b], k[c:d], v[c:d]))
+        keys, values = keys.repeat_interleave(groups, 1), values.repeat_interleave(groups, 1)
+        found.append(functional.scaled_dot_product_attention(own, keys, values, attn_mask=mask, scale=softmax_scale)[0])
+    return torch.cat(found, dim=1).transpose(0, 1)
+
+
+@pytest.fixture(params=["one by one", "flash-attn"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The CPU's way, and that of a GPU with flash-attn, whose kernel stands here in plain torch."""
+    if request.param == "flash-attn":
+        module = ModuleType("flash_attn")
+        module.flash_attn_varlen_func = varlen  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "flash_attn", module)
+        real = attention.variable_length_kernel.__wrapped__
+        monkeypatch.setattr(attention, "variable_length_kernel", lambda *_: real("cuda", torch.bfloat16))
+    return str(request.param)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_segments_equal_one_dense_mask_and_so_do_their_gradients(way: str, frozen: bool) -> None:
+    @given(st.lists(rows, min_size=1, max_size=4))
+    @settings(max_examples=30, deadline=None)
+    def check(some: list[Row]) -> None:
+        (batch,) = pack(some, 10_000, frozen_contexts=frozen)
+        torch.manual_seed(0)
+        remembered = len(batch.prelude.tokens) if batch.prelude else 0
+        tokens = len(batch.strip.tokens)
+        query = torch.randn(1, HEADS, tokens, WIDTH, requires_grad=True)
+        key, value = (torch.randn(1, KV_HEADS, remembered + tokens, WIDTH, requires_grad=True) for _ in range(2))
+        memory = Memory({0: key[:, :, :remembered]}, {0: value[:, :, :remembered]}) if remembered else None
+        own = (query, key[:, :, remembered:], value[:, :, remembered:])
+        ours, _ = attend(LAYER, *own, None, scaling=0.3, segments=Layout(batch.strip.segments, memory))
+        theirs = dense(query, key, value, batch, remembered)
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+        scale = torch.randn_like(theirs)
+        for mine, other in zip(
+            torch.autograd.grad((ours * scale).sum(), (query, key, value)),
+            torch.autograd.grad((theirs * scale).sum(), (query, key, value)),
+            strict=True,
+        ):
+            torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-3)
+
+    check()
+
+
+def test_a_short_branch_after_a_long_context_takes_the_mask_and_equals_too() -> None:
+    row = Row((2,) * 40, (Branch((3,) * 2, (True,) * 2), Branch((4,) * 3, (True,) * 3)))
+    (batch,) = pack([row], 100)
+    assert batch.strip.segments[1].before >= 3 * batch.strip.segments[1].length
+    query, key, value = (torch.randn(1, heads, 45, WIDTH) for heads in (HEADS, KV_HEADS, KV_HEADS))
+    ours, _ = attend(LAYER, query, key, value, None, scaling=0.3, segments=Layout(batch.strip.segments))
+    torch.testing.assert_close(ours, dense(query, key, value, batch, 0), atol=1e-5, rtol=1e-4)
+
+
+def test_a_run_that_remembers_keeps_its_keys_without_their_history() -> None:
+    memory = Memory()
+    query, key, value = (torch.randn(1, heads, 3, WIDTH, requires_grad=True) for heads in (HEADS, KV_HEADS, KV_HEADS))
+    attend(LAYER, query, key, value, None, segments=Layout([Segment((0, 3))], remember=memory))
+    assert memory.tokens == 3
+    assert torch.equal(memory.keys[0], key)
+    assert not memory.keys[0].requires_grad
+
+
+def test_on_a_cpu_and_in_float32_no_variable_length_kernel_is_taken() -> None:
+    assert attention.variable_length_kernel("cpu", torch.bfloat16) is None
+    assert attention.variable_length_kernel("cuda", torch.float32) is None
