@@ -6,7 +6,7 @@ Names are those of TRL, PEFT and transformers. Unknown keys are refused.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -15,6 +15,8 @@ Share = Annotated[float, Field(ge=0, le=0.9)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+
+_REWRITES_BASE = {"pissa", "olora", "loftq", "corda", "eva", "mica", "lora_ga"}
 
 
 class Section(BaseModel):
@@ -42,13 +44,41 @@ class Finetune(Section):
     lora_alpha: Count | None = Field(None, examples=[6], description="LoRA alpha. Unset: what keeps the gain at 2.")
     use_rslora: bool = Field(True, description="Scale by alpha/√r, so that the gain does not depend on the rank.")
     target_modules: str | tuple[str, ...] = Field("all-linear", description="Layers that get an adapter.")
+    rank_pattern: dict[str, Count] = Field(
+        {}, examples=[{"down_proj": 16}], description="Ranks of layers whose name ends so, instead of r."
+    )
+    alpha_pattern: dict[str, Count] = Field(
+        {}, examples=[{"down_proj": 8}], description="Alphas of layers whose name ends so, instead of lora_alpha."
+    )
+    init_lora_weights: Literal[True, "gaussian", "orthogonal"] = Field(
+        True, description="How a new adapter begins; true is Kaiming-uniform A and zero B."
+    )
+    use_dora: bool = Field(False, description="DoRA's magnitudes beside LoRA; vLLM does not serve them.")
+    lora_bias: bool = Field(False, description="A bias in LoRA's B; vLLM does not serve it.")
+    method: Literal["lora", "full"] = Field(
+        "lora", description="'full' trains all weights of a small model in float32; it cannot be served by vLLM."
+    )
+    optim: Literal["adamw_torch", "apollo_adamw"] = Field(
+        "adamw_torch", description="'apollo_adamw' keeps small moments of full weights (arXiv 2412.05270)."
+    )
+    carry_optimizer: bool = Field(
+        False, description="Whether AdamW's moments are kept with a generation and go on in the next night."
+    )
     sft: bool = Field(True, description="Whether mined pairs first go through a small SFT phase.")
-    sft_learning_rate: Positive = Field(2e-4, description="Peak rate of the SFT phase.")
+    sft_learning_rate: Positive | None = Field(
+        None, examples=[2e-4], description="Peak rate of the SFT phase. Unset: 2e-4 for LoRA, 1e-5 for full weights."
+    )
     sft_batch: Count = Field(16, description="Rows per SFT step, lowered for at least min_steps steps.")
     sft_dropout: Share = Field(0.05, description="LoRA dropout in SFT; DPO has none, its reference would differ.")
-    dpo_learning_rate: Positive = Field(2e-4, description="Peak rate of the DPO phase.")
+    dpo_learning_rate: Positive | None = Field(
+        None, examples=[2e-4], description="Peak rate of the DPO phase. Unset: 2e-4 for LoRA, 5e-7 for full weights."
+    )
     dpo_batch: Count = Field(8, description="Pairs per DPO step, lowered for at least min_steps steps.")
-    beta: Positive = Field(0.1, description="DPO's beta: how far a pair may pull the model from its reference.")
+    beta: Positive | None = Field(
+        None,
+        examples=[0.1],
+        description="DPO's beta: how strongly the reference holds. Unset: 0.1 for LoRA, 0.01 for full weights.",
+    )
     loss_type: Literal["sigmoid", "ipo", "robust"] = Field(
         "sigmoid", description="DPO's loss; 'robust' is 'sigmoid' for labels of which label_smoothing are wrong."
     )
@@ -73,22 +103,61 @@ class Finetune(Section):
     max_length: Count = Field(1024, description="Longest context plus reply; longer rows are skipped and counted.")
     pack_tokens: Count = Field(512, description="Tokens per forward pass; rows share it without seeing each other.")
     chosen_floor: Positive = Field(0.5, description="Nats per token that chosen replies may lose before a night ends.")
-    replay_file: Path | None = Field(
-        None,
-        examples=["replay.jsonl"],
-        description='JSONL of {"messages": [...]} to replay. Unset: the base model\'s own answers.',
-    )
+
+    @field_validator("init_lora_weights", mode="before")
+    @classmethod
+    def _init_leaves_the_base_alone(cls, value: Any) -> Any:
+        if str(value).partition("_niter")[0] in _REWRITES_BASE:
+            raise ValueError("it rewrites the base weights, which every night is compared to, and vLLM refuses it")
+        return value
 
     @model_validator(mode="after")
-    def _smoothing_is_used(self) -> Finetune:
+    def _knobs_fit_together(self) -> Finetune:
         if self.label_smoothing and self.loss_type != "robust":
             raise ValueError("label_smoothing needs loss_type 'robust'; the other losses would ignore it")
+        if self.optim == "apollo_adamw" and self.method == "lora":
+            raise ValueError("optim 'apollo_adamw' is for method 'full'; LoRA's moments are small already")
+        if self.carry_optimizer and self.optim == "apollo_adamw":
+            raise ValueError("carry_optimizer needs optim 'adamw_torch'; APOLLO's moments live in random projections")
         return self
+
+    @property
+    def largest_rank(self) -> int:
+        """The largest rank that any layer of a new adapter has."""
+        return max([self.r, *self.rank_pattern.values()])
 
     @property
     def alpha(self) -> int:
         """The LoRA alpha in force: with rsLoRA round(2·√r), without it 2·r; both make the gain 2."""
         return self.lora_alpha or (round(2 * self.r**0.5) if self.use_rslora else 2 * self.r)
+
+
+class Replay(Section):
+    """General examples that keep a night from unlearning: from where, and in what proportion."""
+
+    base_answers: bool = Field(
+        True, description="Whether the base model's own answers to general prompts are a source."
+    )
+    chat_files: tuple[Path, ...] = Field(
+        (), examples=[["replay.jsonl"]], description='JSONL files of {"messages": [...]}, each a source. Unset: none.'
+    )
+    text_files: tuple[Path, ...] = Field(
+        (), examples=[["notes.md"]], description="Plain text files, replayed in pieces. Unset: none."
+    )
+    text_share: Share = Field(0.25, description="Share of the replay rows that is plain text, where text_files are.")
+    mix: Literal["proportional", "temperature", "quality"] = Field(
+        "proportional", description="Rows per chat source: by its size n, by n^(1/temperature), or by its quality."
+    )
+    temperature: float = Field(
+        2.0, ge=1, allow_inf_nan=False, description="Evens the sources out: 1 is proportional, large is equal shares."
+    )
+    quality: dict[str, Positive] = Field(
+        {}, examples=[{"base": 1.0, "replay.jsonl": 2.0}], description="Weights by file name or 'base'; others have 1."
+    )
+
+    @property
+    def has_sources(self) -> bool:
+        return self.base_answers or bool(self.chat_files) or bool(self.text_files)
 
 
 class Gate(Section):
@@ -198,9 +267,27 @@ class Config(Section):
     )
     night: Night = Night()
     finetune: Finetune = Finetune()
+    replay: Replay = Replay()
     gate: Gate = Gate()
     vllm: Vllm = Vllm()
     daemon: Daemon = Daemon()
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Config:
+        knobs = self.finetune
+        if not self.replay.has_sources and self.night.replay_share:
+            raise ValueError("the replay section names no source; set night.replay_share to 0 if none is wanted")
+        for name, reason in (("use_dora", "DoRA"), ("lora_bias", "a LoRA bias")):
+            if getattr(knobs, name) and self.serves:
+                raise ValueError(f"finetune.{name} needs vllm.publish = false, because vLLM does not serve {reason}")
+        if knobs.method == "full" and (self.serves or self.engine == "vllm"):
+            raise ValueError(
+                "finetune.method 'full' needs engine 'transformers' and vllm.publish = false, because vLLM swaps "
+                "adapters into a running server, not whole models"
+            )
+        if knobs.method == "full" and self.dtype == "bfloat16":
+            raise ValueError("finetune.method 'full' needs dtype 'float32'; bfloat16 rounds small steps away")
+        return self
 
     @property
     def serves(self) -> bool:

@@ -93,10 +93,16 @@ def _knobs(table: str, section: type[Section], given: Mapping[str, Any]) -> Iter
     for name, field in section.model_fields.items():
         if field.description is None:  # a table
             continue
-        shown = field.default if field.default not in (None, ()) else (field.examples or [""])[0]
+        shown = field.default if field.default not in (None, (), {}) else (field.examples or [""])[0]
         value = given.get(table + name, shown)
-        line = tomli_w.dumps({name: list(value) if isinstance(value, tuple) else value}).rstrip()
+        line = _line(name, value)
         yield f"{_comment(field.description)}\n{line if table + name in given else textwrap.indent(line, '# ')}"
+
+
+def _line(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):  # on one line; the library would open a table of its own
+        return f"{name} = {{ {', '.join(tomli_w.dumps({key: item}).rstrip() for key, item in value.items())} }}"
+    return tomli_w.dumps({name: list(value) if isinstance(value, tuple) else value}).rstrip()
 
 
 def _comment(text: str) -> str:
@@ -141,7 +147,12 @@ def _beside(folder: Path, config: Config) -> Config:
         update={
             "sources": tuple(path for source in config.sources if (path := at(source))),
             "model": str(at(Path(config.model))) if config.model.startswith((".", "~")) else config.model,
-            "finetune": config.finetune.model_copy(update={"replay_file": at(config.finetune.replay_file)}),
+            "replay": config.replay.model_copy(
+                update={
+                    "chat_files": tuple(at(path) for path in config.replay.chat_files),
+                    "text_files": tuple(at(path) for path in config.replay.text_files),
+                }
+            ),
             "gate": config.gate.model_copy(update={"items": at(config.gate.items)}),
             "vllm": config.vllm.model_copy(
                 update={"api_key_file": at(config.vllm.api_key_file), "python": at(config.vllm.python)}

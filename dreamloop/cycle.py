@@ -27,8 +27,9 @@ from dreamloop.config import Config
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
 from dreamloop.errors import EngineError, InvariantBroken, ServerAway
+from dreamloop.finetune.optimizer import Moments, read_moments, write_moments
 from dreamloop.finetune.recipe import recipe_of, replay_count
-from dreamloop.finetune.replay import base_answers, from_file
+from dreamloop.finetune.replay import mixed
 from dreamloop.finetune.rows import encode_pairs
 from dreamloop.finetune.train import train
 from dreamloop.gate.leaks import GateTexts
@@ -168,7 +169,7 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
     replay = answers[: replay_count(len(pairs), night.config.night.replay_share)]
     try:
         with night.stage("finetune"):
-            _train(night, model(), pairs, replay)
+            moments = _train(night, model(), pairs, replay)
     except InvariantBroken as error:
         night.ledger.record_broken(night.number, recipe_of(night.config.finetune, night.seed), mined)
         night.ledger.record_verdict(night.number, Verdict("revert", (str(error),)))
@@ -183,6 +184,8 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
     with night.stage("witness"):
         rows, _ = encode_pairs(model().encoder, pairs, night.config.finetune.max_length)
         write_witnesses(choose_witnesses(model().policy, list(rows.values()), model().serving), candidate)
+        if moments:
+            write_moments(moments, candidate)
     return _Learned(candidate, verdict, model().policy.digest)
 
 
@@ -263,16 +266,11 @@ def _draft(night: _Night, writer: Writer, corrections: Sequence[Correction]) -> 
 
 
 def _replay(night: _Night, writer: Writer, suite: Suite) -> list[ChatRow]:
-    """General answers for a whole night's dose; a smaller night uses the first of them."""
-    count = replay_count(night.config.night.behavioural, night.config.night.replay_share)
-    file = night.config.finetune.replay_file
-    if file:
-        rows, skips = from_file(file, count, night.seed)
-        with scrubber() as scrub:
-            rows = [scrub.row(row) for row in rows]
-    else:
-        prompts = load_phrases(paths.prompts_folder(), "replay")["prompts"]
-        rows, skips = base_answers(writer.sampler, prompts, count, night.seed, night.progress)
+    """General rows for a whole night's dose, mixed as configured; a smaller night uses the first of them."""
+    total = replay_count(night.config.night.behavioural, night.config.night.replay_share)
+    rows, skips = mixed(night.config.replay, total, night.seed, _prompts(), writer.sampler, night.progress)
+    with scrubber() as scrub:  # the base model's answers as well: nothing else may be stored
+        rows = [scrub.row(row) for row in rows]
     held_out = GateTexts(suite.texts())
     near = [held_out(row.texts()) for row in rows]
     kept = [row for row, close in zip(rows, near, strict=True) if not close]
@@ -282,13 +280,19 @@ def _replay(night: _Night, writer: Writer, suite: Suite) -> list[ChatRow]:
     return kept
 
 
+def _prompts() -> list[str]:
+    return list(load_phrases(paths.prompts_folder(), "replay")["prompts"])
+
+
 # --- train and judge ---------------------------------------------------------------------------
 
 
-def _train(night: _Night, model: Model, pairs: Sequence[Pair], replay: Sequence[ChatRow]) -> None:
+def _train(night: _Night, model: Model, pairs: Sequence[Pair], replay: Sequence[ChatRow]) -> Moments:
     recipe = recipe_of(night.config.finetune, night.seed)
-    report = train(model.policy, model.encoder, pairs, replay, recipe, night.progress)
-    night.ledger.record_training(night.number, recipe, report, pairs, replay)
+    before = read_moments(Path(night.incumbent.path)) if night.incumbent and recipe.carry_optimizer else {}
+    trained = train(model.policy, model.encoder, pairs, replay, recipe, night.progress, before)
+    night.ledger.record_training(night.number, recipe, trained.report, pairs, replay)
+    return trained.moments
 
 
 def _judge(night: _Night, model: Model, suite: Suite, lessons: Sequence[Probe], taught: Sequence[Probe]) -> Verdict:

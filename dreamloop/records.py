@@ -248,6 +248,14 @@ class Recipe:
     lora_alpha: int
     use_rslora: bool
     target_modules: tuple[str, ...] | str
+    rank_pattern: dict[str, int]
+    alpha_pattern: dict[str, int]
+    init_lora_weights: bool | str
+    use_dora: bool
+    lora_bias: bool
+    method: Literal["lora", "full"]
+    optim: Literal["adamw_torch", "apollo_adamw"]
+    carry_optimizer: bool
     sft: bool
     sft_learning_rate: float
     sft_batch: int
@@ -271,8 +279,10 @@ class Recipe:
     chosen_floor: float
 
     @property
-    def gain(self) -> float:
-        """The factor on B·A: alpha/√r with rsLoRA (arXiv 2312.03732), alpha/r without."""
+    def gain(self) -> float | None:
+        """The factor on B·A: alpha/√r with rsLoRA (arXiv 2312.03732), alpha/r without; None with full weights."""
+        if self.method == "full":
+            return None
         return self.lora_alpha / (self.r**0.5 if self.use_rslora else self.r)
 
 
@@ -332,7 +342,8 @@ class ReplayShare:
 class StepReport:
     """How the training went. Log-probs are nats per token, packing is the filled share of the forward passes.
 
-    ``gain`` is LoRA's factor on B·A, None with full weights; ``suggested_rank`` what the number of examples asks for.
+    ``gains`` are the distinct factors on B·A that LoRA's layers have, none with full weights; ``suggested_rank`` is
+    what the number of examples asks for.
     """
 
     steps: tuple[Step, ...]
@@ -342,7 +353,7 @@ class StepReport:
     skips: tuple[Skip, ...]
     replay_share: ReplayShare
     trainable_parameters: int
-    gain: float | None
+    gains: tuple[float, ...]
     suggested_rank: int
     packing: float
     pack_tokens: int

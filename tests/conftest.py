@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from dreamloop.config import Config, Finetune, Gate, Night, Vllm
+from dreamloop.config import Config, Gate, Night, Replay, Vllm
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
@@ -137,7 +137,7 @@ def config(tiny_folder: Path, small_items: Path, tmp_path: Path) -> Config:
         model=str(tiny_folder),
         sources=(SAMPLES,),
         night=Night(rewrites=2),
-        finetune=Finetune(replay_file=replay),
+        replay=Replay(base_answers=False, chat_files=(replay,)),
         gate=Gate(items=small_items, lesson_twins=7),
     )
 
@@ -148,7 +148,7 @@ def config_file(config: Config, tmp_path: Path) -> Path:
     file = tmp_path / "dreamloop.toml"
     file.write_text(
         f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[night]\nrewrites = 2\n'
-        f'[finetune]\nreplay_file = "{config.finetune.replay_file}"\n'
+        f'[replay]\nbase_answers = false\nchat_files = ["{config.replay.chat_files[0]}"]\n'
         f'[gate]\nitems = "{config.gate.items}"\nlesson_twins = 7\n'
     )
     return file

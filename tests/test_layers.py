@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "undo": WORDS | HOUSE | {"keep", "ledger", "settle"},
     "report": WORDS | HOUSE | {"ledger", "keep"},
     "daemon": WORDS | HOUSE | {"ledger"},
-    "doctor": WORDS | HOUSE | {"collect", "keep", "ledger", "model"},
+    "doctor": WORDS | HOUSE | {"collect", "finetune", "keep", "ledger", "model"},
     "cli": WORDS | HOUSE | STAGES | {"model", "cycle", "undo", "swap", "daemon", "doctor", "report", "__init__"},
     "__main__": {"cli"},
     "__init__": set(),

@@ -18,6 +18,7 @@ from dreamloop.collect.sources import LogFile, find_files
 from dreamloop.config import Config
 from dreamloop.doctor.finding import Finding, fault, fault_of, good, note
 from dreamloop.errors import ConfigError, DreamloopError
+from dreamloop.finetune.replay import chat_rows, text_rows
 from dreamloop.log import Silent
 from dreamloop.model.bundled import NAME
 from dreamloop.model.device import placement
@@ -76,6 +77,21 @@ def sources(config: Config) -> Finding:
     if kinds.keys() & {"unknown", "unreadable"}:
         return note("sources", said, "The README lists the formats; unreadable files need the right permissions.")
     return good("sources", said)
+
+
+def replay(config: Config) -> Finding:
+    """Whether the files of general examples can be read and hold something."""
+    knobs = config.replay
+    try:
+        rows = sum(len(chat_rows(path)[0]) for path in knobs.chat_files)
+        pieces = sum(len(text_rows(path)) for path in knobs.text_files)
+    except DreamloopError as error:
+        return fault_of("replay", error)
+    own = ["the base model's own answers"] if knobs.base_answers else []
+    files = [f"{n:,} {what}" for n, what in ((rows, "chat rows"), (pieces, "pieces of text")) if n]
+    if not own and not files:
+        return note("replay", "Nothing general is replayed.", "Nights may unlearn more; see the replay section.")
+    return good("replay", ", ".join([*own, *files]))
 
 
 def vllm(config: Config, home: Home) -> Finding:

@@ -11,7 +11,6 @@ from torch import Tensor
 from dreamloop.errors import InvariantBroken
 from dreamloop.finetune import losses
 from dreamloop.finetune.mix import anchor_rows, stratified_batches, twin_batches
-from dreamloop.finetune.optimizer import make_optimizer
 from dreamloop.finetune.parts import KlAnchor, Pairs, Part, SftRows
 from dreamloop.finetune.recipe import batch_size, rate_factor
 from dreamloop.finetune.step import Trainer
@@ -28,7 +27,7 @@ def sft_phase(trainer: Trainer, rows: Sequence[Row], replay: Sequence[Row]) -> N
     policy.set_dropout("candidate", recipe.sft_dropout)
     size = batch_size(len(rows) + len(replay), recipe.sft_batch, recipe.min_steps)
     batches = stratified_batches((rows, replay), size, recipe.seed)
-    optimizer = make_optimizer(policy, recipe, recipe.sft_learning_rate)
+    optimizer = trainer.optimizer("sft", recipe.sft_learning_rate)
     with policy.training(), trainer.progress.track("training: SFT", len(batches), "steps") as advance:
         for index, (own, general) in enumerate(batches):
             count = len(own) + len(general)
@@ -39,6 +38,7 @@ def sft_phase(trainer: Trainer, rows: Sequence[Row], replay: Sequence[Row]) -> N
             rate = recipe.sft_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
             trainer.step(parts, optimizer, rate, "sft", index)
             advance(1)
+    trainer.keep_moments(optimizer, "sft")
 
 
 def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Row]) -> Scores:
@@ -54,7 +54,7 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Row])
     policy.set_dropout("candidate", 0.0)
     batches = twin_batches(rows, batch_size(len(rows), recipe.dpo_batch, recipe.min_steps), recipe.seed)
     reference = score_batches(trainer, rows, batches)
-    optimizer = make_optimizer(policy, recipe, recipe.dpo_learning_rate)
+    optimizer = trainer.optimizer("dpo", recipe.dpo_learning_rate)
     # With dropout at 0 evaluation mode changes no number and keeps cached kernels, but there it silently switches
     # gradient checkpointing off.
     mode = policy.training() if recipe.gradient_checkpointing else nullcontext()
@@ -71,6 +71,7 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Row])
             if index == 0:
                 _check_start(step.dpo, recipe, policy.dtype)
             advance(1)
+    trainer.keep_moments(optimizer, "dpo")
     return reference
 
 

@@ -7,11 +7,17 @@ import math
 from dreamloop.config import Finetune
 from dreamloop.records import Recipe
 
+_UNSET = {
+    "lora": {"sft_learning_rate": 2e-4, "dpo_learning_rate": 2e-4, "beta": 0.1},
+    "full": {"sft_learning_rate": 1e-5, "dpo_learning_rate": 5e-7, "beta": 0.01},
+}
+
 
 def recipe_of(knobs: Finetune, seed: int) -> Recipe:
-    """The configured knobs as a record."""
+    """The configured knobs as a record; what is unset depends on whether LoRA or all weights are trained."""
     same = {name: getattr(knobs, name) for name in Recipe.__slots__ if name in Finetune.model_fields}
-    return Recipe(**{**same, "seed": seed, "lora_alpha": knobs.alpha})
+    unset = {name: value for name, value in _UNSET[knobs.method].items() if same[name] is None}
+    return Recipe(**{**same, **unset, "seed": seed, "lora_alpha": knobs.alpha})
 
 
 def rate_factor(step: int, steps: int, warmup_ratio: float) -> float:

@@ -1,25 +1,55 @@
 """General replay: ordinary questions with ordinary answers, so that a night unlearns nothing.
 
-Either the base model's own answers to general prompts, which are what "unchanged" means for this
-model, or rows from the user's file.
+The base model's own answers to general prompts, which are what "unchanged" means for this model; chat rows from the
+user's files; plain text in pieces, as in pretraining.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dreamloop.config import Replay
 from dreamloop.errors import ConfigError
+from dreamloop.finetune.blend import interleave, shares, weights
 from dreamloop.log import Progress
 from dreamloop.model.sampler import Request, Sampler
 from dreamloop.records import ChatRow, Message, Skip
 
 OVERSAMPLE = 1.6  # small models leave some answers unfinished
 MAX_NEW_TOKENS = 128
+PIECE = 1500  # characters of plain text in a row, about 350 tokens
+
+
+def mixed(
+    knobs: Replay, total: int, seed: int, prompts: Sequence[str], sampler: Sampler, progress: Progress
+) -> tuple[list[ChatRow], list[Skip]]:
+    """``total`` rows from the configured sources, interleaved so that any beginning holds the same shares.
+
+    Args:
+        knobs: the sources and how they are mixed. total: rows wanted. seed: decides which rows.
+        prompts: general questions for the base model. sampler: asks it. progress: where to show that.
+
+    Raises:
+        ConfigError: a file cannot be read or holds nothing.
+    """
+    chats: dict[str, list[ChatRow]] = {}
+    skips: list[Skip] = []
+    for path in knobs.chat_files:
+        rows, unusable = chat_rows(path)
+        chats[path.name] = [*chats.get(path.name, []), *rows]
+        skips += unusable
+    texts = [row for path in knobs.text_files for row in text_rows(path)]
+    sizes = {"base": len(prompts)} if knobs.base_answers else {}
+    sizes |= {name: len(rows) for name, rows in chats.items()}
+    plain = total if not sizes else round(total * knobs.text_share) if texts else 0
+    counts = shares(total - plain, sizes, weights(sizes, knobs.mix, knobs.temperature, knobs.quality))
+    answers, unfinished = base_answers(sampler, prompts, counts.get("base", 0), seed, progress)
+    taken = [answers, *(drawn(rows, counts[name], seed) for name, rows in chats.items()), drawn(texts, plain, seed)]
+    return interleave([rows for rows in taken if rows]), [*skips, *unfinished]
 
 
 def base_answers(
@@ -44,28 +74,63 @@ def base_answers(
     return finished[:count], skips
 
 
-def from_file(path: Path, count: int, seed: int) -> tuple[list[ChatRow], list[Skip]]:
-    """``count`` rows of a JSONL file of ``{"messages": [{"role", "content"}, ...]}``, drawn by ``seed``.
+def chat_rows(path: Path) -> tuple[list[ChatRow], list[Skip]]:
+    """All rows of a JSONL file of ``{"messages": [{"role", "content"}, ...]}`` that end with a reply.
 
     Raises:
         ConfigError: the file cannot be read or holds no usable row.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The replay file {path} cannot be read ({error}); check finetune.replay_file.") from error
     rows: list[ChatRow] = []
-    reasons: Counter[str] = Counter()
-    for line in filter(str.strip, lines):
+    unusable = 0
+    for line in filter(str.strip, _text(path, "chat_files").splitlines()):
         row = _row(line, path.name)
         if row:
             rows.append(row)
         else:
-            reasons["replay line is no conversation that ends with a reply"] += 1
+            unusable += 1
     if not rows:
         raise ConfigError(f'The replay file {path} holds no usable line; each should be {{"messages": [...]}}.')
-    random.Random(seed).shuffle(rows)
-    return rows[:count], [Skip("replay", reason, n) for reason, n in reasons.items()]
+    return rows, [Skip("replay", "replay line is no conversation that ends with a reply", unusable)] if unusable else []
+
+
+def text_rows(path: Path) -> list[ChatRow]:
+    """A plain text file in pieces of whole paragraphs, each a row without a context.
+
+    Raises:
+        ConfigError: the file cannot be read or is empty.
+    """
+    pieces: list[str] = []
+    paragraphs = filter(str.strip, _text(path, "text_files").split("\n\n"))
+    for paragraph in (part for whole in paragraphs for part in _cut(whole.strip("\n").rstrip())):
+        if pieces and len(pieces[-1]) + len(paragraph) <= PIECE:
+            pieces[-1] += "\n\n" + paragraph
+        else:
+            pieces.append(paragraph)
+    if not pieces:
+        raise ConfigError(f"The text file {path} is empty; take it out of replay.text_files.")
+    return [ChatRow((), piece, path.name) for piece in pieces]
+
+
+def drawn(rows: Sequence[ChatRow], count: int, seed: int) -> list[ChatRow]:
+    """``count`` of the rows, the same ones for the same seed."""
+    return random.Random(seed).sample(list(rows), min(count, len(rows)))
+
+
+def _cut(paragraph: str) -> list[str]:
+    """A paragraph in parts that fit a row, cut between words where it has any."""
+    parts = []
+    while len(paragraph) > PIECE:
+        end = paragraph.rfind(" ", 1, PIECE) if " " in paragraph[1:PIECE] else PIECE
+        parts.append(paragraph[:end])
+        paragraph = paragraph[end:].lstrip()
+    return [*parts, paragraph]
+
+
+def _text(path: Path, knob: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The replay file {path} cannot be read ({error}); check replay.{knob}.") from error
 
 
 def _row(line: str, source: str) -> ChatRow | None:

@@ -12,19 +12,26 @@ import torch
 
 from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.accumulate import Accumulator, norm
+from dreamloop.finetune.optimizer import Moments, make_optimizer, moments_of, resume
 from dreamloop.finetune.parts import Done, Facts, Part
 from dreamloop.log import Progress
 from dreamloop.model.load import Policy, Snapshot
 from dreamloop.records import Recipe, Step
 
+Phase = Literal["sft", "dpo"]
+
 
 @dataclass(slots=True)
 class Trainer:
-    """The candidate being trained, the recipe, and what has happened so far."""
+    """The candidate being trained, the recipe, and what has happened so far.
+
+    ``moments`` are those of the generation that is continued, and after a phase its own.
+    """
 
     policy: Policy
     recipe: Recipe
     progress: Progress
+    moments: Moments = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     accumulator: Accumulator = field(init=False)
     start: Snapshot = field(init=False)
@@ -34,9 +41,21 @@ class Trainer:
         self.accumulator = Accumulator(self.policy, self.recipe.pack_tokens, frozen)
         self.start = self.policy.snapshot("candidate")
 
+    def optimizer(self, phase: Phase, rate: float) -> torch.optim.Optimizer:
+        """A fresh optimizer, or one that goes on with the moments of the generation that is continued."""
+        made = make_optimizer(self.policy, self.recipe, rate)
+        if self.recipe.carry_optimizer:
+            resume(made, self.policy, phase, self.moments)
+        return made
+
+    def keep_moments(self, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
+        """Remember a phase's moments for the next night, where the recipe carries them."""
+        if self.recipe.carry_optimizer:
+            self.moments = {**self.moments, **moments_of(optimizer, self.policy, phase)}
+
     def step(
         self, make_parts: Callable[[], Sequence[Part]], optimizer: torch.optim.Optimizer, rate: float,
-        phase: Literal["sft", "dpo"], index: int,
+        phase: Phase, index: int,
     ) -> Step:  # fmt: skip
         """Behaviour first, replay second: gradients, clipping, one step at ``rate``, a record of it.
 

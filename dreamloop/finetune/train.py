@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import fmean
 
 import torch
 
 from dreamloop.errors import InvariantBroken
+from dreamloop.finetune.optimizer import Moments
 from dreamloop.finetune.phases import Scores, dpo_phase, score_batches, sft_phase
 from dreamloop.finetune.recipe import suggested_rank
 from dreamloop.finetune.rows import CHOSEN, REJECTED, chosen_only, encode_pairs, encode_replay
@@ -22,6 +24,14 @@ from dreamloop.model.load import Policy
 from dreamloop.records import ChatRow, Pair, Recipe, ReplayShare, Step, StepReport
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How it went, and the optimizer's moments for the next night; empty unless the recipe carries them."""
+
+    report: StepReport
+    moments: Moments
+
+
 def train(
     policy: Policy,
     encoder: ChatEncoder,
@@ -29,7 +39,8 @@ def train(
     replay: Sequence[ChatRow],
     recipe: Recipe,
     progress: Progress,
-) -> StepReport:
+    moments: Moments | None = None,
+) -> Trained:
     """Train the policy's ``candidate`` adapter by one pass over the night's examples.
 
     Args:
@@ -39,23 +50,25 @@ def train(
         replay: general answers, for SFT rows and for the KL anchor.
         recipe: every knob, and the seed.
         progress: where to show the steps.
+        moments: those of the generation that is continued.
 
     Raises:
         InvariantBroken: one of the promises 1, 2, 4 or 6 of the training step does not hold.
+        ModelError: out of memory, and again with half the tokens per pass.
     """
     started = time.monotonic()
+    policy.use("candidate")
     _check_trainable(policy)
     rows, pair_skips = encode_pairs(encoder, pairs, recipe.max_length)
     replay_rows, replay_skips = encode_replay(encoder, replay, recipe.max_length)
     if not rows:
         raise InvariantBroken("None of tonight's pairs fits the model; raise finetune.max_length or look at the skips.")
-    policy.use("candidate")
-    trainer = Trainer(policy, recipe, progress)
+    trainer = Trainer(policy, recipe, progress, moments or {})
     with _own_randomness(policy, recipe.seed), policy.checkpointing(recipe.gradient_checkpointing):
         reference, after = _phases(trainer, rows, list(replay_rows.values()))
     _check_floor(_chosen(reference) - _chosen(after), recipe.chosen_floor)
     seconds = time.monotonic() - started
-    return StepReport(
+    report = StepReport(
         steps=tuple(trainer.steps),
         symptoms=symptoms(trainer.steps),
         trained=tuple(pair.digest for pair in rows),
@@ -63,7 +76,7 @@ def train(
         skips=(*pair_skips, *replay_skips),
         replay_share=_replay_share(trainer.steps),
         trainable_parameters=sum(p.numel() for p in policy.trainable("candidate").values()),
-        gain=recipe.gain,
+        gains=policy.gains("candidate"),
         suggested_rank=suggested_rank(len(rows) + len(replay_rows)),
         packing=trainer.accumulator.trunk_tokens / max(trainer.accumulator.room, 1),
         pack_tokens=trainer.accumulator.pack_tokens,
@@ -77,6 +90,7 @@ def train(
         tokens_per_s=trainer.accumulator.trunk_tokens / seconds,
         peak_memory_mb=peak_memory_mb(policy.device),
     )
+    return Trained(report, trainer.moments)
 
 
 def _phases(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Row]) -> tuple[Scores, Scores]:

@@ -24,10 +24,11 @@ if TYPE_CHECKING:  # going back to an earlier generation must work without torch
     from dreamloop.model.load import Policy
 
 WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
+WHOLE_CONFIG = "config.json"  # where all weights were trained, a generation is a model's folder
 
 
 def write_candidate(policy: Policy, home: Home, number: int) -> Path:
-    """Save the policy's ``candidate`` adapter, flushed to disk, where no reader looks yet.
+    """Save the policy's ``candidate``, flushed to disk, where no reader looks yet.
 
     Raises:
         StateError: the disk is full or not writable.
@@ -35,12 +36,9 @@ def write_candidate(policy: Policy, home: Home, number: int) -> Path:
     folder = home.candidates / f"{number:06d}"
     try:
         shutil.rmtree(folder, ignore_errors=True)
-        policy.peft.save_pretrained(str(folder), selected_adapters=["candidate"], safe_serialization=True)
-        for name in (WEIGHTS, CONFIG):
-            (folder / "candidate" / name).rename(folder / name)
-            _flush(folder / name)
-        shutil.rmtree(folder / "candidate")
-        (folder / "README.md").unlink(missing_ok=True)
+        policy.save("candidate", folder)
+        for path in folder.iterdir():
+            _flush(path)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise _disk(folder, error) from error
@@ -151,10 +149,15 @@ def all_numbers(home: Home) -> list[int]:
 
 
 def weights_digest(folder: Path) -> str:
-    """SHA-256 over an adapter's weights and config."""
+    """SHA-256 over the config and weights of an adapter or of a whole model."""
     total = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS):
-        total.update((folder / name).read_bytes())
+    paths = [folder / CONFIG, folder / WEIGHTS]
+    if (folder / WHOLE_CONFIG).exists():
+        paths = [folder / WHOLE_CONFIG, *sorted(folder.glob("model*.safetensors"))]
+    for path in paths:
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(2**20), b""):
+                total.update(block)
     return total.hexdigest()
 
 

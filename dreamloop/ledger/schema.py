@@ -117,6 +117,23 @@ def proofs(db: Database) -> None:
     _append_only(db, "proofs")
 
 
+_STEP = (
+    "phase", "loss", "sft", "replay", "dpo", "guard", "anchor", "accuracy", "chosen", "rejected", "margin",
+    "chosen_change", "entropy", "grad_norm", "behaviour_grad_norm", "replay_grad_norm", "clipped", "learning_rate",
+    "update_norm", "drift", "rows", "replay_rows", "tokens", "replay_tokens", "packing", "seconds", "tokens_per_s",
+)  # fmt: skip
+
+
+@migrations()
+def steps(db: Database) -> None:
+    """Every optimizer step of every night as a row, read out of the reports."""
+    columns = ", ".join(f"json_extract(step.value, '$.{name}') AS {name}" for name in _STEP)
+    db.execute(
+        f"CREATE VIEW steps AS SELECT night, step.key AS step, {columns} "  # noqa: S608 - names from above
+        "FROM trainings, json_each(trainings.report, '$.steps') AS step"
+    )
+
+
 def _append_only(db: Database, table: str) -> None:
     for action in ("UPDATE", "DELETE"):
         db.execute(

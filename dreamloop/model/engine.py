@@ -114,7 +114,7 @@ def connected(config: Config, home: Home, generation: Generation | None, progres
             client.close()
         return
     device, dtype = placement(config.device, config.dtype)
-    rank = max(config.finetune.r, _rank(generation) if generation else 0)
+    rank = max(config.finetune.largest_rank, _rank(generation) if generation else 0)
     spec = Spec(folder, "base", str(dtype).removeprefix("torch."), rank, device.type == "cpu")
     with serving(spec, config.vllm, home.engine_note, home.engine_log, progress) as (server, address):
         client = VllmClient(address)
@@ -136,8 +136,9 @@ def versioned(alias: str, number: int) -> str:
 
 def _rank(generation: Generation) -> int:
     try:
-        return int(json.loads((Path(generation.path) / "adapter_config.json").read_text(encoding="utf-8"))["r"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        adapter = json.loads((Path(generation.path) / "adapter_config.json").read_text(encoding="utf-8"))
+        return max(int(adapter["r"]), *map(int, (adapter.get("rank_pattern") or {0: 0}).values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(
             f"The adapter_config.json of generation {generation.number} cannot be read; "
             "'dreamloop revert' goes back to an earlier one."

@@ -130,6 +130,19 @@ class Policy:
         marker = f".{name}."
         return {key: value for key, value in self.peft.named_parameters() if marker in key}
 
+    def gains(self, name: Adapter) -> tuple[float, ...]:
+        """The distinct factors on B·A that the adapter's layers really have, smallest first."""
+        layers = (module for module in self.peft.modules() if hasattr(module, "lora_A"))
+        return tuple(sorted({float(layer.scaling[name]) for layer in layers if name in layer.scaling}))
+
+    def save(self, name: Adapter, folder: Path) -> None:
+        """Write the adapter as PEFT does: adapter_model.safetensors and adapter_config.json."""
+        self.peft.save_pretrained(str(folder), selected_adapters=[name], safe_serialization=True)
+        for path in (folder / name).iterdir():
+            path.rename(folder / path.name)
+        (folder / name).rmdir()
+        (folder / "README.md").unlink(missing_ok=True)
+
     def snapshot(self, name: Adapter) -> Snapshot:
         """The adapter's weights as they are now, to measure later how far it moved."""
         return Snapshot(name, {key: p.detach().clone() for key, p in self.trainable(name).items()})
@@ -179,7 +192,9 @@ class Policy:
                 module.lora_dropout[name] = nn.Dropout(probability).train(module.training)
 
 
-def load_policy(name: str, device: str = "auto", dtype: str = "auto", pack_tokens: int = 512) -> Policy:
+def load_policy(
+    name: str, device: str = "auto", dtype: str = "auto", pack_tokens: int = 512, kind: type[Policy] | None = None
+) -> Policy:
     """Load a model and tokenizer from a folder or by Hugging Face id.
 
     Args:
@@ -187,6 +202,7 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto", pack_token
         device: ``auto`` (CUDA where there is one, else CPU) or a torch device.
         dtype: ``auto`` (bfloat16 on CUDA, float32 on CPU), ``float32`` or ``bfloat16``.
         pack_tokens: longest pack that will be scored; windowed attention must reach that far.
+        kind: the handle's class, where it is not `Policy` with its LoRA adapters.
 
     Raises:
         ModelError: not found, not loadable, or without a chat template.
@@ -205,7 +221,7 @@ def load_policy(name: str, device: str = "auto", dtype: str = "auto", pack_token
         model = model.to(chosen)
     except Exception as error:
         raise ModelError(_explain(name, error)) from error
-    return Policy(model, tokenizer, name, folder_digest(Path(folder)), pack_tokens)
+    return (kind or Policy)(model, tokenizer, name, folder_digest(Path(folder)), pack_tokens)
 
 
 def load_tokenizer(folder: str) -> Any:

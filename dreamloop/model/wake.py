@@ -15,6 +15,7 @@ from dreamloop.config import Config
 from dreamloop.errors import ModelError
 from dreamloop.log import Progress
 from dreamloop.model.bundled import ensure_bundled
+from dreamloop.model.copies import WholeWeights
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import Adapter, Policy, load_policy, local_folder
 from dreamloop.model.score import check_exactness
@@ -47,8 +48,9 @@ def wake(config: Config, models: Path, incumbent: Generation | None, seed: int, 
         ModelError: not loadable, not exact, or the incumbent belongs to another base.
     """
     policy = load_policy(
-        base_folder(config, models, progress), config.device, config.dtype, config.finetune.pack_tokens
-    )
+        base_folder(config, models, progress), config.device, config.dtype, config.finetune.pack_tokens,
+        WholeWeights if config.finetune.method == "full" else Policy,
+    )  # fmt: skip
     if incumbent is None:
         policy.add_adapter("candidate", new_adapter(config), seed)
     elif incumbent.base_digest != policy.digest:
@@ -77,5 +79,7 @@ def new_adapter(config: Config) -> LoraConfig:
     modules = knobs.target_modules if isinstance(knobs.target_modules, str) else list(knobs.target_modules)
     return LoraConfig(
         r=knobs.r, lora_alpha=knobs.alpha, use_rslora=knobs.use_rslora, target_modules=modules,
+        rank_pattern=dict(knobs.rank_pattern), alpha_pattern=dict(knobs.alpha_pattern), use_dora=knobs.use_dora,
+        lora_bias=knobs.lora_bias, init_lora_weights=knobs.init_lora_weights,
         lora_dropout=knobs.sft_dropout, bias="none", task_type="CAUSAL_LM",
     )  # fmt: skip

@@ -114,16 +114,42 @@ def _trained(training: Row) -> RenderableType:
     recipe, report = training["recipe"], training["report"]
     steps = report["steps"]
     phases = [f"{sum(step['phase'] == phase for step in steps)} {phase.upper()}" for phase in ("sft", "dpo")]
-    gain = recipe["lora_alpha"] / (recipe["r"] ** 0.5 if recipe["use_rslora"] else recipe["r"])
+    weights = f"{report['trainable_parameters']:,} weights; change of the model ‖Δθ‖ {report['update_norm']:.3f}"
+    full = recipe.get("method") == "full"
+    shape = "all " if full else f"LoRA rank {recipe['r']}, gain {_gains(recipe, report)}, "
     return _section("Trained", [
         f"{len(report['trained'])} pairs and {len(report['replayed'])} general answers, one pass, "
         f"{' + '.join(phases)} steps in {report['seconds']:.0f} s",
-        f"LoRA rank {recipe['r']}, gain {gain:.2f}, {report['trainable_parameters']:,} weights; "
-        f"change of the model ‖Δθ‖ {report['update_norm']:.3f}",
+        shape + weights,
         f"preference for the chosen reply {report['margin_before']:+.4f} → {report['margin_after']:+.4f} nats/token, "
         f"its log-prob {report['chosen_before']:.3f} → {report['chosen_after']:.3f}",
-        f"DPO began at {report['dpo_start_loss']:.5f} (ln 2 = 0.69315); peak memory {report['peak_memory_mb']} MB",
+        f"DPO began at {report['dpo_start_loss']:.5f}{_ln_2(recipe)}; peak memory {report['peak_memory_mb']} MB",
+        *_effort(report),
+        *report.get("symptoms", []),
     ])  # fmt: skip
+
+
+def _effort(report: Row) -> list[str]:
+    """What the first nights of old ledgers did not write down yet."""
+    if "replay_share" not in report:
+        return []
+    share = report["replay_share"]
+    return [
+        f"general replay: {share['rows']:.0%} of rows, {share['tokens']:.0%} of tokens, {share['grad_norm']:.0%} of "
+        f"gradient norm; {report['tokens_per_s']:.0f} tokens/s, passes {report['packing']:.0%} full"
+    ]
+
+
+def _gains(recipe: Row, report: Row) -> str:
+    scale = recipe["r"] ** 0.5 if recipe["use_rslora"] else recipe["r"]
+    gains = report.get("gains") or [recipe["lora_alpha"] / scale]
+    wide = f"{gains[0]:.2f}" if len(gains) == 1 else f"{gains[0]:.2f} to {gains[-1]:.2f}"
+    suggested = report.get("suggested_rank", recipe["r"])
+    return wide if suggested == recipe["r"] else f"{wide} (so many examples suggest rank {suggested})"
+
+
+def _ln_2(recipe: Row) -> str:
+    return "" if recipe.get("loss_type") == "ipo" else " (ln 2 = 0.69315)"
 
 
 def _gate(measures: list[Row], confidence: float) -> RenderableType:

@@ -24,6 +24,7 @@ from unittest.mock import patch
 
 from dreamloop import cycle
 from dreamloop.config import Config, Finetune
+from dreamloop.finetune.recipe import recipe_of
 from dreamloop.finetune.train import train
 from dreamloop.ledger.history import History
 from dreamloop.log import setup
@@ -51,8 +52,8 @@ def same(pair: Pair) -> Pair:
 
 def nights() -> dict[str, tuple[Config, Mutation]]:
     """Every night of the benchmark by name."""
-    knobs = Finetune()
-    wild = Finetune(sft_learning_rate=knobs.sft_learning_rate * 1000, dpo_learning_rate=knobs.dpo_learning_rate * 1000)
+    usual = recipe_of(Finetune(), seed=0)
+    wild = Finetune(sft_learning_rate=usual.sft_learning_rate * 1000, dpo_learning_rate=usual.dpo_learning_rate * 1000)
     honest: dict[str, tuple[Config, Mutation]] = {
         f"honest {seed}": (Config(sources=(SAMPLES,), seed=seed), same) for seed in range(1, 6)
     }

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dreamloop.config import Config, Vllm
-from dreamloop.doctor.inputs import model, sources, vllm
+from dreamloop.config import Config, Replay, Vllm
+from dreamloop.doctor.inputs import model, replay, sources, vllm
 from dreamloop.model.vllm_client import VllmClient
 from dreamloop.paths import SAMPLES, Home
 
@@ -125,3 +125,16 @@ def test_a_model_that_no_hub_could_have_is_a_fault(home: Home) -> None:
 def test_nobody_at_the_url_is_a_fault(home: Home, tiny_folder: Path) -> None:
     found = vllm(Config(model=str(tiny_folder), vllm=Vllm(url="http://127.0.0.1:9")), home)
     assert (found.level, "cannot be reached" in found.said) == ("fault", True)
+
+
+def test_replay_says_what_there_is_and_what_cannot_be_read(tmp_path: Path) -> None:
+    chat, text = tmp_path / "replay.jsonl", tmp_path / "notes.md"
+    chat.write_text(
+        json.dumps({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]})
+    )
+    text.write_text("A note.")
+    found = replay(Config(replay=Replay(chat_files=(chat,), text_files=(text,))))
+    assert (found.level, found.said) == ("good", "the base model's own answers, 1 chat rows, 1 pieces of text")
+    assert replay(Config(replay=Replay(chat_files=(tmp_path / "none.jsonl",)))).level == "fault"
+    nothing = Config.model_validate({"replay": {"base_answers": False}, "night": {"replay_share": 0}})
+    assert replay(nothing).level == "note"

@@ -67,4 +67,6 @@ def test_the_command_prints_each_finding_and_leaves_with_one_where_there_is_a_fa
     findings = json.loads(subprocess.run([*call, "--json"], capture_output=True, text=True, check=False).stdout)
     checks = [found["check"] for found in findings]
     assert checks[:6] == ["python", "disk", "permissions", "state", "units", "libraries"]
-    assert checks[6:] == (["config"] if config else ["config", "schedule", "device", "model", "sources", "vllm"])
+    assert checks[6:] == (
+        ["config"] if config else ["config", "schedule", "device", "model", "sources", "replay", "vllm"]
+    )

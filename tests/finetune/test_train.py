@@ -11,14 +11,16 @@ import pytest
 import torch
 from peft import LoraConfig
 
-from dreamloop.config import Finetune
+from dreamloop.config import Config, Finetune
 from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.recipe import recipe_of
 from dreamloop.finetune.train import train
 from dreamloop.log import Silent
 from dreamloop.model.bundled import NAME
+from dreamloop.model.copies import WholeWeights
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.wake import new_adapter
 from dreamloop.records import ChatRow, Message, Pair, Provenance, Recipe, StepReport
 
 RECIPE = recipe_of(Finetune(dpo_learning_rate=1e-2, sft_learning_rate=1e-3, chosen_floor=5.0), seed=1)
@@ -38,7 +40,7 @@ def pairs(count: int = 8) -> list[Pair]:
 
 def trained(policy: Policy, recipe: Recipe = RECIPE, some: list[Pair] | None = None) -> StepReport:
     policy.add_adapter("candidate", LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), seed=0)
-    return train(policy, ChatEncoder(policy.tokenizer), some or pairs(), REPLAY, recipe, Silent())
+    return train(policy, ChatEncoder(policy.tokenizer), some or pairs(), REPLAY, recipe, Silent()).report
 
 
 def test_dpo_starts_at_ln_2_and_raises_the_preference_for_the_chosen_replies(tiny: Policy) -> None:
@@ -181,3 +183,51 @@ def test_training_leaves_evaluation_mode_and_no_checkpointing_behind(tiny: Polic
     trained(tiny, replace(RECIPE, gradient_checkpointing=True))
     assert not tiny.model.training
     assert not tiny.model.is_gradient_checkpointing
+
+
+@pytest.mark.parametrize("optim", ["adamw_torch", "apollo_adamw"])
+def test_full_weights_are_trained_end_to_end(tiny_folder: Path, optim: str) -> None:
+    policy = load_policy(str(tiny_folder), kind=WholeWeights)
+    policy.add_adapter("candidate", None, 0)
+    knobs = {"method": "full", "optim": optim, "sft_learning_rate": 1e-4, "dpo_learning_rate": 1e-3, "beta": 0.1}
+    recipe = replace(recipe_of(Finetune.model_validate(knobs), seed=1), chosen_floor=5.0)
+    with policy.using(None):
+        base = {name: p.detach().clone() for name, p in policy.model.named_parameters()}
+    report = train(policy, ChatEncoder(policy.tokenizer), pairs(), REPLAY, recipe, Silent()).report
+    assert report.dpo_start_loss == pytest.approx(math.log(2), abs=1e-4)
+    assert report.margin_after > report.margin_before
+    assert report.gains == ()
+    assert report.trainable_parameters == sum(tensor.numel() for tensor in base.values())
+    with policy.using(None):
+        assert all(torch.equal(p, base[name]) for name, p in policy.model.named_parameters())
+
+
+@pytest.mark.parametrize("knobs", [{"use_dora": True}, {"lora_bias": True}, {"init_lora_weights": "orthogonal"}])
+def test_other_kinds_of_lora_train_too(tiny: Policy, knobs: dict[str, Any]) -> None:
+    tiny.add_adapter("candidate", new_adapter(Config(finetune=Finetune(**knobs))), seed=0)
+    report = train(tiny, ChatEncoder(tiny.tokenizer), pairs(), REPLAY, RECIPE, Silent()).report
+    assert report.margin_after > report.margin_before
+
+
+def test_patterns_give_layers_their_own_rank_and_gain(tiny: Policy) -> None:
+    knobs = Finetune(r=4, rank_pattern={"down_proj": 16}, alpha_pattern={"q_proj": 8})
+    tiny.add_adapter("candidate", new_adapter(Config(finetune=knobs)), seed=0)
+    layers = {name.rpartition(".")[2]: m for name, m in tiny.model.named_modules() if hasattr(m, "lora_A")}
+    assert layers["down_proj"].lora_A["candidate"].weight.shape[0] == 16
+    assert layers["o_proj"].lora_A["candidate"].weight.shape[0] == 4
+    # rsLoRA: alpha 4 over √4 and √16, alpha 8 over √4
+    assert tiny.gains("candidate") == pytest.approx((1.0, 2.0, 4.0))
+
+
+def test_moments_go_on_only_where_the_recipe_carries_them(tiny_folder: object, tiny: Policy) -> None:
+    carrying = replace(RECIPE, carry_optimizer=True)
+    tiny.add_adapter("candidate", LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), seed=0)
+    first = train(tiny, ChatEncoder(tiny.tokenizer), pairs(), REPLAY, carrying, Silent())
+    assert {name.partition("/")[0] for name in first.moments} == {"sft", "dpo"}
+    again = train(tiny, ChatEncoder(tiny.tokenizer), pairs(), REPLAY, carrying, Silent(), first.moments)
+    steps = next(tensor for name, tensor in again.moments.items() if name.startswith("dpo/") and name.endswith("/step"))
+    assert steps.item() == 2 * len([step for step in first.report.steps if step.phase == "dpo"])
+    assert (
+        train(tiny, ChatEncoder(tiny.tokenizer), pairs(), REPLAY, RECIPE, Silent(), first.moments).moments
+        == first.moments
+    )
