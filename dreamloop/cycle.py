@@ -176,7 +176,7 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         return Ending("reverted", str(error), serving)
     with night.stage("gate"):
         candidate = generations.write_candidate(model().policy, night.home, night.number)
-        verdict = _judge(night, model(), suite, lessons, _probes(dreamed))
+        verdict = _judge(night, model(), suite, lessons, probes_of(dreamed))
     night.ledger.record_verdict(night.number, verdict)
     if verdict.outcome != "keep":
         generations.discard(candidate)
@@ -238,10 +238,10 @@ def _dream(night: _Night, suite: Suite, count: int) -> tuple[Dreamed, list[Probe
     lessons = dream(night.config.gate.lesson_twins, books, night.seed + 1, novelty, held_out)
     night.ledger.record_dream(night.number, training, "training", [fingerprint(twins) for twins in training.twins])
     night.ledger.record_dream(night.number, lessons, "lesson", [fingerprint(twins) for twins in lessons.twins])
-    return training, _probes(lessons)
+    return training, probes_of(lessons)
 
 
-def _probes(dreamed: Dreamed) -> list[Probe]:
+def probes_of(dreamed: Dreamed) -> list[Probe]:
     """Scenarios as the gate's probes. The side is the one that the seed proves, whatever a pair says."""
     return [_probe(scenario) for twins in dreamed.twins for scenario in (twins.right, twins.wrong)]
 

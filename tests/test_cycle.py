@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from dreamloop import cycle
 from dreamloop.config import Config, Night
 from dreamloop.errors import ConfigError, ModelError, NightBusy, StateError
+from dreamloop.finetune.optimizer import read_moments
 from dreamloop.finetune.train import train
 from dreamloop.gate.suite import load_suite
 from dreamloop.gate.verdict import decide as real_decide
@@ -27,6 +29,7 @@ from dreamloop.keep import generations
 from dreamloop.ledger.history import History, NightRecord
 from dreamloop.lock import only_one_night
 from dreamloop.log import Silent
+from dreamloop.model.load import load_policy
 from dreamloop.paths import Home
 from dreamloop.processes import members
 from dreamloop.records import Measure, Pair, Verdict
@@ -323,3 +326,83 @@ def test_timings_and_versions_are_kept(home: Home, config: Config) -> None:
     record = run(home, config)
     assert 0 < record.night["seconds"] <= time.monotonic() - started + 0.1  # stored with one decimal
     assert {"dreamloop", "torch", "transformers", "peft"} <= set(record.night["versions"])
+
+
+def with_finetune(config: Config, **knobs: Any) -> Config:
+    return Config.model_validate({**config.model_dump(), "finetune": {**config.finetune.model_dump(), **knobs}})
+
+
+@pytest.mark.usefixtures("lenient")
+def test_kept_moments_go_on_in_the_next_night_and_reverted_ones_are_gone(
+    home: Home, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carrying = with_finetune(config, carry_optimizer=True)
+    run(home, carrying)
+    first = read_moments(Path(generations.read_generation(home, 1).path))
+    steps = {name: tensor.item() for name, tensor in first.items() if name.endswith("/step")}
+    run(home, carrying)
+    second = read_moments(Path(generations.read_generation(home, 2).path))
+    assert all(second[name].item() > count for name, count in steps.items())
+    monkeypatch.setattr(cycle, "decide", lambda *_: Verdict("revert", ("this test reverts",)))
+    run(home, carrying)
+    assert generations.pointed(home) == 2
+    assert read_moments(home.current).keys() == second.keys()
+    assert all(read_moments(home.current)[name].equal(tensor) for name, tensor in second.items())
+
+
+@pytest.mark.usefixtures("lenient")
+def test_nights_of_full_weights_are_kept_as_whole_models_and_go_on(home: Home, config: Config, tmp_path: Path) -> None:
+    full = with_finetune(config, method="full")
+    run(home, full)
+    second = run(home, full)
+    assert second.model is not None
+    assert second.model["incumbent"] == 1
+    assert generations.pointed(home) == 2
+    assert {"config.json", "model.safetensors", "tokenizer.json", "manifest.json"} <= {
+        p.name for p in home.current.iterdir()
+    }
+    assert load_policy(str(home.current)).digest != load_policy(config.model).digest
+    (home.current / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(StateError, match="damaged"):
+        generations.current(home)
+
+
+@pytest.mark.usefixtures("lenient")
+def test_an_adapter_cannot_be_continued_as_full_weights(home: Home, config: Config) -> None:
+    run(home, config)
+    with pytest.raises(ModelError, match="method to 'lora'"):
+        run(home, with_finetune(config, method="full"))
+    assert generations.pointed(home) == 1
+
+
+def test_a_night_without_enough_memory_ends_cleanly_with_yesterdays_adapter(
+    home: Home, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("dreamloop.finetune.parts.token_scores", full)
+    with pytest.raises(ModelError, match="Memory is not enough to train on 256 tokens at a time"):
+        run(home, config)
+    assert generations.current(home) is None
+    assert not list(home.candidates.iterdir())
+    assert History(home.ledger, home.lock).night(1).night["outcome"] == "failed"
+
+
+def test_plain_text_is_replayed_and_its_source_is_in_the_ledger(home: Home, config: Config, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("\n\n".join(f"Note {k}. " + "The lazy dog rests. " * 60 for k in range(6)))
+    replay = config.replay.model_copy(update={"text_files": (notes,), "text_share": 0.4})
+    run(home, config.model_copy(update={"replay": replay}))
+    rows = sqlite3.connect(home.ledger).execute("SELECT source, count(*) FROM replays GROUP BY source").fetchall()
+    assert dict(rows) == {"notes.md": 3, "replay.jsonl": 4}
+
+
+def test_every_optimizer_step_is_a_row_of_the_ledger(home: Home, config: Config) -> None:
+    record = run(home, config)
+    assert record.training is not None
+    told = record.training["report"]["steps"]
+    query = "SELECT phase, loss, anchor, grad_norm, entropy, drift FROM steps ORDER BY step"
+    rows = sqlite3.connect(home.ledger).execute(query).fetchall()
+    names = ("phase", "loss", "anchor", "grad_norm", "entropy", "drift")
+    assert rows == [tuple(step[name] for name in names) for step in told]

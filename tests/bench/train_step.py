@@ -1,9 +1,9 @@
 """The training step against TRL's trainers: same rows, LoRA, dtype, dropout, optimizer batch and loss.
 
-32 chat rows (SFT, 16 a step) and 16 pairs (DPO, 8 a step), each for one pass. Three contestants: dreamloop, TRL with
-its defaults, and TRL at its best on one machine (packing, micro-batch 1, precomputed reference, no gradient
-checkpointing). Each runs in a process of its own, warmed up on one step, and all take turns for several rounds, so
-that a slow minute of the machine hits them alike. Seconds are those of the pass: loading, tokenizing and packing of
+32 chat rows (SFT, 16 a step) and 16 pairs (DPO, 8 a step), each for one pass. Contestants: dreamloop, TRL with its
+defaults, and TRL at its best on one machine (packing, micro-batch 1, precomputed reference, no gradient
+checkpointing); beside them dreamloop with frozen contexts, which is an approximation. Each runs in a process of its
+own, warmed up on one step, and all take turns for several rounds, so that a slow minute hits them alike. Seconds are those of the pass: loading, tokenizing and packing of
 datasets are left out, scoring the reference is in.
 
 Texts are words from the gate's prose at lengths like those of people's pairs: log-normal, median context 88 tokens,
@@ -37,7 +37,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig
@@ -55,7 +55,7 @@ from dreamloop.paths import Home, default_home
 from dreamloop.records import Message, Pair, Provenance
 
 RESULTS = Path(__file__).parent / "results"
-SIDES = ("ours", "trl_best", "trl_default")
+SIDES = ("ours", "ours_frozen", "trl_best", "trl_default")
 KINDS = ("sft", "dpo")
 ROWS, PAIRS = 32, 16
 SFT_BATCH, DPO_BATCH = 16, 8
@@ -97,13 +97,14 @@ def lora(kind: str) -> LoraConfig:
 # --- the contestants ---------------------------------------------------------------------------
 
 
-def ours(kind: str, folder: str, dtype: str) -> dict[str, Any]:
+def ours(kind: str, folder: str, dtype: str, context_gradient: Literal["full", "frozen"]) -> dict[str, Any]:
     policy = load_policy(folder, "auto", dtype)
     encoder = ChatEncoder(policy.tokenizer)
     policy.add_adapter("candidate", lora(kind), seed=0)
     policy.use("candidate")
     knobs = Finetune(sft_batch=SFT_BATCH, dpo_batch=DPO_BATCH, min_steps=1, sft_dropout=DROPOUT["sft"], anchor_weight=0)
-    trainer = Trainer(policy, replace(recipe_of(knobs, seed=0), r=16, lora_alpha=32, use_rslora=False), Silent())
+    recipe = replace(recipe_of(knobs, seed=0), context_gradient=context_gradient)
+    trainer = Trainer(policy, recipe, Silent())
     items = texts(ROWS if kind == "sft" else PAIRS, encoder)
     where = Provenance("bench", "", 0, "ranked siblings", "strong")
     pairs = [Pair((Message("user", q),), good, bad, where) for q, good, bad in items]
@@ -274,7 +275,10 @@ def plain_tokens(rows: Sequence[Row]) -> int:
 
 def child(kind: str, side: str, folder: str, dtype: str) -> None:
     """One contestant's timed pass; prints JSON."""
-    found = ours(kind, folder, dtype) if side == "ours" else theirs(kind, folder, dtype, side == "trl_best")
+    if side.startswith("ours"):
+        found = ours(kind, folder, dtype, "frozen" if side == "ours_frozen" else "full")
+    else:
+        found = theirs(kind, folder, dtype, side == "trl_best")
     found["peak_memory_mb"] = (
         torch.cuda.max_memory_allocated() // 2**20
         if torch.cuda.is_available()
@@ -313,6 +317,7 @@ def summary(rounds: Sequence[dict[str, Any]], dtype: str) -> dict[str, Any]:
             "ratio_vs_trl_default": round(of["trl_default"]["seconds"] / mine, 2),
             "ratio_vs_trl_best": round(of["trl_best"]["seconds"] / mine, 2),
             "of_limit": round(statistics.median(limits), 3),
+            "ratio_frozen_vs_full": round(of["ours_frozen"]["seconds"] / mine, 2),
             "tokens": runs[0]["tokens"],
             **of,
         }
