@@ -331,7 +331,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ReplayShare:
-    """What part of a training was general replay: of its rows, its scored tokens, and its gradient norms."""
+    """What part of a training was general replay.
+
+    ``rows`` of its examples, each counted once, which is what night.replay_share asks for; ``tokens`` of the scored
+    tokens of all steps, in which the anchor meets its rows again and again; ``grad_norm`` of the sums of both parts'
+    gradient norms.
+    """
 
     rows: float
     tokens: float

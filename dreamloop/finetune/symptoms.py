@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dreamloop.records import Step
 
-SPIKE = 5.0  # times the median gradient norm of the phase's steps before
+SPIKE = 10.0  # times the median gradient norm of the steps before; steps of two pairs vary by five
 FALLING = 0.1  # nats per token that the chosen replies may lose against their reference before it is said
 STILL = 1e-7  # share of the candidate's distance that a step must at least move
 

@@ -74,7 +74,7 @@ def train(
         trained=tuple(pair.digest for pair in rows),
         replayed=tuple(item.digest for item in replay_rows),
         skips=(*pair_skips, *replay_skips),
-        replay_share=_replay_share(trainer.steps),
+        replay_share=_replay_share(len(rows), len(replay_rows), trainer.steps),
         trainable_parameters=sum(p.numel() for p in policy.trainable("candidate").values()),
         gains=policy.gains("candidate"),
         suggested_rank=suggested_rank(len(rows) + len(replay_rows)),
@@ -110,12 +110,12 @@ def _own_randomness(policy: Policy, seed: int) -> Iterator[None]:
         yield
 
 
-def _replay_share(steps: Sequence[Step]) -> ReplayShare:
+def _replay_share(pairs: int, general: int, steps: Sequence[Step]) -> ReplayShare:
     def share(own: float, general: float) -> float:
         return general / (own + general) if own + general else 0.0
 
     return ReplayShare(
-        rows=share(sum(s.rows for s in steps), sum(s.replay_rows for s in steps)),
+        rows=share(pairs, general),
         tokens=share(sum(s.tokens for s in steps), sum(s.replay_tokens for s in steps)),
         grad_norm=share(sum(s.behaviour_grad_norm for s in steps), sum(s.replay_grad_norm for s in steps)),
     )

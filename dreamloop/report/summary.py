@@ -125,7 +125,7 @@ def _trained(training: Row) -> RenderableType:
         f"its log-prob {report['chosen_before']:.3f} → {report['chosen_after']:.3f}",
         f"DPO began at {report['dpo_start_loss']:.5f}{_ln_2(recipe)}; peak memory {report['peak_memory_mb']} MB",
         *_effort(report),
-        *report.get("symptoms", []),
+        *(f"note: {symptom}" for symptom in report.get("symptoms", [])),
     ])  # fmt: skip
 
 

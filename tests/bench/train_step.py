@@ -3,8 +3,8 @@
 32 chat rows (SFT, 16 a step) and 16 pairs (DPO, 8 a step), each for one pass. Contestants: dreamloop, TRL with its
 defaults, and TRL at its best on one machine (packing, micro-batch 1, precomputed reference, no gradient
 checkpointing); beside them dreamloop with frozen contexts, which is an approximation. Each runs in a process of its
-own, warmed up on one step, and all take turns for several rounds, so that a slow minute hits them alike. Seconds are those of the pass: loading, tokenizing and packing of
-datasets are left out, scoring the reference is in.
+own, warmed up on one step, and all take turns for several rounds, so that a slow minute hits them alike. Seconds are
+those of the pass: loading, tokenizing and packing of datasets are left out, scoring the reference is in.
 
 Texts are words from the gate's prose at lengths like those of people's pairs: log-normal, median context 88 tokens,
 chosen 166, rejected 103 (as in 730 pairs of OpenAssistant trees), context plus reply at most 512.

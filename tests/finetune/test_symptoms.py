@@ -20,8 +20,8 @@ def test_a_healthy_training_has_no_symptoms() -> None:
 
 
 def test_a_spike_is_told_with_its_step_and_size() -> None:
-    (told,) = symptoms([*STEPS[:5], replace(STEPS[5], grad_norm=8.0)])
-    assert told.startswith("DPO step 6: gradient norm 8, 8 times the usual 1;")
+    (told,) = symptoms([*STEPS[:5], replace(STEPS[5], grad_norm=12.0)])
+    assert told.startswith("DPO step 6: gradient norm 12, 12 times the usual 1;")
 
 
 def test_the_first_steps_have_no_usual_to_spike_from() -> None:
