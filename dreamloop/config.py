@@ -16,6 +16,11 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
+_LORA_ONLY = {
+    "r", "lora_alpha", "use_rslora", "target_modules", "rank_pattern", "alpha_pattern", "init_lora_weights", "use_dora",
+    "lora_bias", "sft_dropout",
+}  # fmt: skip
+_LARGEST_RANK = 512  # of vLLM's --max-lora-rank
 _REWRITES_BASE = {"pissa", "olora", "loftq", "corda", "eva", "mica", "lora_ga"}
 
 
@@ -117,6 +122,8 @@ class Finetune(Section):
             raise ValueError("label_smoothing needs loss_type 'robust'; the other losses would ignore it")
         if self.optim == "apollo_adamw" and self.method == "lora":
             raise ValueError("optim 'apollo_adamw' is for method 'full'; LoRA's moments are small already")
+        if self.method == "full" and (unused := sorted(self.model_fields_set & _LORA_ONLY)):
+            raise ValueError(f"{', '.join(unused)} would do nothing: with method 'full' there is no LoRA")
         if self.carry_optimizer and self.optim == "apollo_adamw":
             raise ValueError("carry_optimizer needs optim 'adamw_torch'; APOLLO's moments live in random projections")
         return self
@@ -154,6 +161,15 @@ class Replay(Section):
     quality: dict[str, Positive] = Field(
         {}, examples=[{"base": 1.0, "replay.jsonl": 2.0}], description="Weights by file name or 'base'; others have 1."
     )
+
+    @model_validator(mode="after")
+    def _quality_is_used(self) -> Replay:
+        if self.quality and self.mix != "quality":
+            raise ValueError("quality needs mix 'quality'; the other ways of mixing would ignore it")
+        known = {"base", *(path.name for path in self.chat_files)}
+        if unknown := sorted(self.quality.keys() - known):
+            raise ValueError(f"quality names {unknown[0]!r}, which is no source; there are {', '.join(sorted(known))}")
+        return self
 
     @property
     def has_sources(self) -> bool:
@@ -280,6 +296,8 @@ class Config(Section):
         for name, reason in (("use_dora", "DoRA"), ("lora_bias", "a LoRA bias")):
             if getattr(knobs, name) and self.serves:
                 raise ValueError(f"finetune.{name} needs vllm.publish = false, because vLLM does not serve {reason}")
+        if self.serves and knobs.largest_rank > _LARGEST_RANK:
+            raise ValueError(f"vLLM serves ranks up to {_LARGEST_RANK}; lower finetune.r and rank_pattern")
         if knobs.method == "full" and (self.serves or self.engine == "vllm"):
             raise ValueError(
                 "finetune.method 'full' needs engine 'transformers' and vllm.publish = false, because vLLM swaps "

@@ -31,6 +31,7 @@ from dreamloop.finetune.optimizer import Moments, read_moments, write_moments
 from dreamloop.finetune.recipe import recipe_of, replay_count
 from dreamloop.finetune.replay import mixed
 from dreamloop.finetune.rows import encode_pairs
+from dreamloop.finetune.symptoms import symptoms
 from dreamloop.finetune.train import train
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.measures import Items, Margins, compare, expected, score
@@ -47,7 +48,7 @@ from dreamloop.model.engine import Writer, connected, writing
 from dreamloop.model.wake import Model, wake
 from dreamloop.paths import Home
 from dreamloop.prompts import load_phrases, load_prompt
-from dreamloop.records import ChatRow, Correction, Dreamed, Generation, Pair, Scenario, Skip, Verdict
+from dreamloop.records import ChatRow, Correction, Dreamed, Generation, Pair, Scenario, Skip, Step, Verdict
 from dreamloop.settle import settle
 from dreamloop.swap import offer, prepare, swap_of
 
@@ -171,7 +172,9 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         with night.stage("finetune"):
             moments = _train(night, model(), pairs, replay)
     except InvariantBroken as error:
-        night.ledger.record_broken(night.number, recipe_of(night.config.finetune, night.seed), mined)
+        steps = [step for step in error.steps if isinstance(step, Step)]
+        recipe = recipe_of(night.config.finetune, night.seed)
+        night.ledger.record_broken(night.number, recipe, mined, steps, symptoms(steps))
         night.ledger.record_verdict(night.number, Verdict("revert", (str(error),)))
         return Ending("reverted", str(error), serving)
     with night.stage("gate"):

@@ -52,7 +52,12 @@ class SwapRefused(EngineError):
 
 
 class InvariantBroken(DreamloopError):
-    """A promise of the training step does not hold; the night ends and yesterday's adapter stays."""
+    """A promise of the training step does not hold; the night ends and yesterday's adapter stays.
+
+    ``steps`` are the optimizer steps so far, `records.Step` each, for the ledger.
+    """
+
+    steps: tuple[object, ...] = ()
 
 
 class UnusableRow(DreamloopError):

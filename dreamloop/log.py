@@ -102,4 +102,6 @@ def setup(verbose: bool = False) -> Progress:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+    # PEFT imports bitsandbytes wherever it is installed, and that warns of kernels nobody here asks for.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     return Bars() if interactive else Lines()

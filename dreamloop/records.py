@@ -248,8 +248,8 @@ class Recipe:
     lora_alpha: int
     use_rslora: bool
     target_modules: tuple[str, ...] | str
-    rank_pattern: dict[str, int]
-    alpha_pattern: dict[str, int]
+    rank_pattern: tuple[tuple[str, int], ...]
+    alpha_pattern: tuple[tuple[str, int], ...]
     init_lora_weights: bool | str
     use_dora: bool
     lora_bias: bool
@@ -347,8 +347,9 @@ class ReplayShare:
 class StepReport:
     """How the training went. Log-probs are nats per token, packing is the filled share of the forward passes.
 
-    ``gains`` are the distinct factors on B·A that LoRA's layers have, none with full weights; ``suggested_rank`` is
-    what the number of examples asks for.
+    ``ranks`` and ``gains`` are the distinct ranks and factors on B·A that LoRA's layers really have, none with full
+    weights; ``suggested_rank`` is what the number of examples asks for. ``replayed`` are the general rows that a step
+    has used, ``resumed`` the phases that went on with carried moments. ``tokens_per_s`` is that of the steps.
     """
 
     steps: tuple[Step, ...]
@@ -358,8 +359,10 @@ class StepReport:
     skips: tuple[Skip, ...]
     replay_share: ReplayShare
     trainable_parameters: int
+    ranks: tuple[int, ...]
     gains: tuple[float, ...]
     suggested_rank: int
+    resumed: tuple[str, ...]
     packing: float
     pack_tokens: int
     dpo_start_loss: float

@@ -329,7 +329,8 @@ def test_timings_and_versions_are_kept(home: Home, config: Config) -> None:
 
 
 def with_finetune(config: Config, **knobs: Any) -> Config:
-    return Config.model_validate({**config.model_dump(), "finetune": {**config.finetune.model_dump(), **knobs}})
+    given = config.model_dump(exclude_defaults=True)
+    return Config.model_validate({**given, "finetune": {**given.get("finetune", {}), **knobs}})
 
 
 @pytest.mark.usefixtures("lenient")

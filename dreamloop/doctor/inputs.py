@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 
@@ -92,6 +93,14 @@ def replay(config: Config) -> Finding:
     if not own and not files:
         return note("replay", "Nothing general is replayed.", "Nights may unlearn more; see the replay section.")
     return good("replay", ", ".join([*own, *files]))
+
+
+def optimizer(config: Config) -> Finding:
+    """Whether the configured optimizer is installed."""
+    if config.finetune.optim == "apollo_adamw" and find_spec("apollo_torch") is None:
+        return fault("optimizer", "finetune.optim is 'apollo_adamw' and apollo-torch is not installed.",
+                     "pip install 'dreamloop[apollo]', or set optim to 'adamw_torch'.")  # fmt: skip
+    return good("optimizer", config.finetune.optim)
 
 
 def vllm(config: Config, home: Home) -> Finding:

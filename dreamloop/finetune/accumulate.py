@@ -6,7 +6,6 @@ order or number of micro-batches. Each part's gradient is measured before it is 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -46,7 +45,13 @@ class Accumulator:
         Raises:
             ModelError: out of memory, and again with half the budget.
         """
-        return self.within_memory(lambda budget: self._all(make_parts(), budget))
+        trunk, room = self.trunk_tokens, self.room
+
+        def attempt(budget: int) -> list[Done]:
+            self.trunk_tokens, self.room = trunk, room  # what an attempt before paid in vain does not count
+            return self._all(make_parts(), budget)
+
+        return self.within_memory(attempt)
 
     def within_memory(self, work: Callable[[int], T]) -> T:
         """Do ``work`` with the budget; where memory ends, once more with half of it.
@@ -60,10 +65,7 @@ class Accumulator:
             if not out_of_memory(error):
                 raise
             if self.halved:
-                raise ModelError(
-                    f"Memory is not enough to train on {self.pack_tokens} tokens at a time; lower "
-                    "finetune.pack_tokens and finetune.max_length, or set finetune.gradient_checkpointing."
-                ) from None
+                raise not_enough(self.pack_tokens) from None
         # Outside the except clause: its traceback would hold on to the tensors that did not fit.
         self.halved = True
         self.pack_tokens = max(1, self.pack_tokens // 2)
@@ -97,14 +99,23 @@ class Accumulator:
 
 
 def norm(parameters: Sequence[Tensor]) -> float:
-    """The Euclidean norm of all gradients together; 0 where there is none."""
+    """The Euclidean norm of all gradients together; 0 where there is none. One number leaves the device."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return math.sqrt(sum(float(gradient.double().square().sum()) for gradient in gradients))
+    return float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch ran out of memory: a class of its own on a GPU, only words on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether torch ran out of memory: a class of its own on a GPU, only words on a CPU and in cuBLAS."""
+    words = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+
+
+def not_enough(tokens: int) -> ModelError:
+    """The sentence for a night that memory ended."""
+    return ModelError(
+        f"Memory is not enough to train on {tokens} tokens at a time; lower finetune.pack_tokens and "
+        "finetune.max_length, or set finetune.gradient_checkpointing."
+    )
 
 
 def _sum(so_far: Tensor | None, gradient: Tensor | None) -> Tensor | None:

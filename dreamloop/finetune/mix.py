@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from dreamloop.model.encode import Branch, Row
@@ -52,19 +53,43 @@ def stratified_batches(sources: Sequence[Sequence[T]], size: int, seed: int) -> 
     return [tuple(dealt(place, k) for place in range(len(shuffled))) for k in range(count)]
 
 
-def anchor_rows(rows: Sequence[Row], tokens: int, step: int) -> list[Row]:
-    """Replay rows for one step's KL anchor: exactly ``tokens`` scored tokens, or all there are.
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """A replay row as one step's anchor uses it, perhaps cut, and its number among its source's rows."""
 
-    Steps start at different rows and go round, so that a night sees every replay row.
+    source: int
+    number: int
+    row: Row
+
+
+def anchor_rows(sources: Sequence[Sequence[Row]], tokens: int, step: int, steps: int) -> list[Picked]:
+    """Replay rows for one of ``steps`` KL anchors: ``tokens`` scored tokens, or all there are.
+
+    Every source gives the share of tokens that its rows are of all rows. Steps begin at different rows, spread over
+    the source, and go round it.
     """
-    taken: list[Row] = []
+    total = sum(map(len, sources))
+    picked: list[Picked] = []
+    before = 0
+    for source, rows in enumerate(sources):
+        after = before + len(rows)
+        share = tokens * after // max(total, 1) - tokens * before // max(total, 1)
+        before = after
+        start = step * len(rows) // steps if steps < len(rows) else step
+        picked += _cut(source, rows, share, start)
+    return picked
+
+
+def _cut(source: int, rows: Sequence[Row], tokens: int, start: int) -> list[Picked]:
+    taken: list[Picked] = []
     left = tokens
     for k in range(len(rows)):
         if left <= 0:
             break
-        row = rows[(step + k) % len(rows)]
+        number = (start + k) % len(rows)
+        row = rows[number]
         branch = row.branches[0]
-        kept = branch.tokens[:left]
-        taken.append(Row(row.context, (Branch(kept, branch.scored[:left]),)))
-        left -= len(kept)
+        kept = Row(row.context, (Branch(branch.tokens[:left], branch.scored[:left]),))
+        taken.append(Picked(source, number, kept))
+        left -= len(kept.branches[0].tokens)
     return taken

@@ -6,6 +6,8 @@ finding that out. They may go on from the generation that is continued. A revert
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,17 +64,22 @@ def _apollo(parameters: list[Any], recipe: Recipe, rate: float) -> torch.optim.O
 
 
 def resume(optimizer: torch.optim.Optimizer, policy: Policy, phase: str, moments: Mapping[str, Tensor]) -> bool:
-    """Put a phase's moments back; False, and nothing changed, where they do not fit this adapter."""
+    """Put a phase's moments back; False, and nothing changed, where they do not fit this adapter.
+
+    A parameter that had none, because no gradient ever reached it, has none again.
+    """
     parameters = policy.trainable("candidate")
-    found = {name: {kind: moments.get(f"{phase}/{name}/{kind}") for kind in _KEPT} for name in parameters}
-    for name, parameter in parameters.items():
-        step, *averages = found[name]["step"], found[name]["exp_avg"], found[name]["exp_avg_sq"]
-        if step is None or any(average is None or average.shape != parameter.shape for average in averages):
+    keys = {name: {kind: f"{phase}/{name}/{kind}" for kind in _KEPT} for name in parameters}
+    found = {name: {k: moments[key] for k, key in own.items() if key in moments} for name, own in keys.items()}
+    known = {name: state for name, state in found.items() if state}
+    if not known:
+        return False
+    for name, state in known.items():
+        if len(state) < len(_KEPT) or any(state[kind].shape != parameters[name].shape for kind in _KEPT[:2]):
             return False
-    for name, parameter in parameters.items():
-        optimizer.state[parameter] = {
-            kind: tensor.to(parameter.device).clone() for kind, tensor in found[name].items() if tensor is not None
-        }
+    for name, state in known.items():
+        parameter = parameters[name]
+        optimizer.state[parameter] = {kind: tensor.to(parameter.device).clone() for kind, tensor in state.items()}
     return True
 
 
@@ -87,21 +94,33 @@ def moments_of(optimizer: torch.optim.Optimizer, policy: Policy, phase: str) -> 
 
 
 def write_moments(moments: Moments, folder: Path) -> None:
-    """Put them beside a candidate's weights.
+    """Put them beside a candidate's weights, with their digest, flushed to disk.
 
     Raises:
         StateError: the disk is full or not writable.
     """
+    path = folder / FILE
     try:
-        save_file(moments, folder / FILE)
+        save_file(moments, path, metadata={"sha256": _digest(moments)})
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
     except (OSError, SafetensorError) as error:
-        raise StateError(f"{folder / FILE} cannot be written ({error}); free some disk space.") from error
+        raise StateError(f"{path} cannot be written ({error}); free some disk space.") from error
 
 
 def read_moments(folder: Path) -> Moments:
-    """A generation's moments; empty where it has none or they cannot be read, because they are only a head start."""
+    """A generation's moments; empty where it has none or they are damaged, because they are only a head start."""
     try:
         with safe_open(folder / FILE, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            moments = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return moments if (file.metadata() or {}).get("sha256") == _digest(moments) else {}
     except (OSError, SafetensorError):
         return {}
+
+
+def _digest(moments: Moments) -> str:
+    total = hashlib.sha256()
+    for name in sorted(moments):
+        total.update(name.encode())
+        total.update(moments[name].contiguous().numpy().tobytes())
+    return total.hexdigest()

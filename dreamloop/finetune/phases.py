@@ -21,15 +21,17 @@ from dreamloop.records import Pair, Recipe
 Scores = dict[Pair, list[Tensor]]
 
 
-def sft_phase(trainer: Trainer, rows: Sequence[Row], replay: Sequence[Row]) -> None:
-    """One pass over chosen replies and general answers, the same share of both in every step."""
+def sft_phase(trainer: Trainer, rows: Sequence[Row], replay: Sequence[Sequence[Row]]) -> None:
+    """One pass over chosen replies and general rows by source, the same share of each in every step."""
     recipe, policy = trainer.recipe, trainer.policy
     policy.set_dropout("candidate", recipe.sft_dropout)
-    size = batch_size(len(rows) + len(replay), recipe.sft_batch, recipe.min_steps)
-    batches = stratified_batches((rows, replay), size, recipe.seed)
+    size = batch_size(len(rows) + sum(map(len, replay)), recipe.sft_batch, recipe.min_steps)
+    batches = stratified_batches((rows, *replay), size, recipe.seed)
+    trainer.replayed |= {(source, number) for source, own in enumerate(replay) for number in range(len(own))}
     optimizer = trainer.optimizer("sft", recipe.sft_learning_rate)
     with policy.training(), trainer.progress.track("training: SFT", len(batches), "steps") as advance:
-        for index, (own, general) in enumerate(batches):
+        for index, (own, *others) in enumerate(batches):
+            general = [row for source in others for row in source]
             count = len(own) + len(general)
 
             def parts(own: list[Row] = own, general: list[Row] = general, count: int = count) -> list[Part]:
@@ -41,8 +43,8 @@ def sft_phase(trainer: Trainer, rows: Sequence[Row], replay: Sequence[Row]) -> N
     trainer.keep_moments(optimizer, "sft")
 
 
-def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Row]) -> Scores:
-    """One pass over the pairs with the anchor on replay rows; returns the reference's scores.
+def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Sequence[Row]]) -> Scores:
+    """One pass over the pairs with the anchor on replay rows by source; returns the reference's scores.
 
     The reference is the policy at the start of the phase, scored once with dropout off, in the very packs that
     training uses, because in bfloat16 another shape rounds otherwise.
@@ -54,15 +56,22 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Row])
     policy.set_dropout("candidate", 0.0)
     batches = twin_batches(rows, batch_size(len(rows), recipe.dpo_batch, recipe.min_steps), recipe.seed)
     reference = score_batches(trainer, rows, batches)
+    budget = trainer.accumulator.pack_tokens
     optimizer = trainer.optimizer("dpo", recipe.dpo_learning_rate)
     # With dropout at 0 evaluation mode changes no number and keeps cached kernels, but there it silently switches
     # gradient checkpointing off.
     mode = policy.training() if recipe.gradient_checkpointing else nullcontext()
     with mode, trainer.progress.track("training: DPO", len(batches), "steps") as advance:
         for index, batch in enumerate(batches):
-            general = anchor_rows(replay, recipe.anchor_tokens, index) if recipe.anchor_weight else []
+            picked = anchor_rows(replay, recipe.anchor_tokens if recipe.anchor_weight else 0, index, len(batches))
+            trainer.replayed |= {(pick.source, pick.number) for pick in picked}
+            general = [pick.row for pick in picked]
 
-            def parts(batch: list[Pair] = batch, general: list[Row] = general) -> list[Part]:
+            def parts(batch: list[Pair] = batch, general: list[Row] = general, index: int = index) -> list[Part]:
+                if (
+                    index == 0 and trainer.accumulator.pack_tokens != budget
+                ):  # memory ended, so the packs are others now
+                    reference.update(score_batches(trainer, rows, batches))
                 pairs = Pairs([rows[pair] for pair in batch], [reference[pair] for pair in batch], recipe)
                 return [pairs, KlAnchor(general, recipe.anchor_weight)] if general else [pairs]
 

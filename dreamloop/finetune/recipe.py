@@ -17,7 +17,8 @@ def recipe_of(knobs: Finetune, seed: int) -> Recipe:
     """The configured knobs as a record; what is unset depends on whether LoRA or all weights are trained."""
     same = {name: getattr(knobs, name) for name in Recipe.__slots__ if name in Finetune.model_fields}
     unset = {name: value for name, value in _UNSET[knobs.method].items() if same[name] is None}
-    return Recipe(**{**same, **unset, "seed": seed, "lora_alpha": knobs.alpha})
+    patterns = {name: tuple(sorted(same[name].items())) for name in ("rank_pattern", "alpha_pattern")}
+    return Recipe(**{**same, **unset, **patterns, "seed": seed, "lora_alpha": knobs.alpha})
 
 
 def rate_factor(step: int, steps: int, warmup_ratio: float) -> float:

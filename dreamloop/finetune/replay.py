@@ -45,7 +45,7 @@ def mixed(
     texts = [row for path in knobs.text_files for row in text_rows(path)]
     sizes = {"base": len(prompts)} if knobs.base_answers else {}
     sizes |= {name: len(rows) for name, rows in chats.items()}
-    plain = total if not sizes else round(total * knobs.text_share) if texts else 0
+    plain = min(len(texts), total if not sizes else round(total * knobs.text_share))
     counts = shares(total - plain, sizes, weights(sizes, knobs.mix, knobs.temperature, knobs.quality))
     answers, unfinished = base_answers(sampler, prompts, counts.get("base", 0), seed, progress)
     taken = [answers, *(drawn(rows, counts[name], seed) for name, rows in chats.items()), drawn(texts, plain, seed)]
@@ -82,7 +82,7 @@ def chat_rows(path: Path) -> tuple[list[ChatRow], list[Skip]]:
     """
     rows: list[ChatRow] = []
     unusable = 0
-    for line in filter(str.strip, _text(path, "chat_files").splitlines()):
+    for line in filter(str.strip, _text(path, "chat_files").split("\n")):  # a string may hold other line separators
         row = _row(line, path.name)
         if row:
             rows.append(row)
@@ -139,7 +139,7 @@ def _row(line: str, source: str) -> ChatRow | None:
         messages = [Message(turn["role"], turn["content"]) for turn in raw["messages"]]
     except (ValueError, KeyError, TypeError):
         return None
-    texts = all(isinstance(m.content, str) and m.role in {"system", "user", "assistant"} for m in messages)
+    texts = all(isinstance(m.content, str) and m.role in ("system", "user", "assistant") for m in messages)
     if not texts or len(messages) < 2 or messages[-1].role != "assistant":
         return None
     return ChatRow(tuple(messages[:-1]), messages[-1].content, source)

@@ -37,12 +37,16 @@ def encode_replay(
     rows: dict[ChatRow, Row] = {}
     reasons: list[str] = []
     for item in replay:
+        if item in rows:
+            reasons.append("the same twice")
+            continue
         try:
-            rows[item] = (
-                encoder.completion(item.context, item.reply, max_length)
-                if item.context
-                else encoder.prose(item.reply, max_length)
-            )
+            if item.context:
+                rows[item] = encoder.completion(item.context, item.reply, max_length)
+                continue
+            rows[item] = encoder.prose(item.reply, max_length)
+            if len(encoder.text(item.reply)) > max_length:
+                reasons.append("plain text cut at the token limit")
         except UnusableRow as error:
             reasons.append(error.reason)
     return rows, _counted(reasons)

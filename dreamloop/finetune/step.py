@@ -25,7 +25,8 @@ Phase = Literal["sft", "dpo"]
 class Trainer:
     """The candidate being trained, the recipe, and what has happened so far.
 
-    ``moments`` are those of the generation that is continued, and after a phase its own.
+    ``moments`` are those of the generation that is continued, and after a phase its own; ``resumed`` the phases that
+    went on with them. ``replayed`` are the replay rows that any step has used, by source and number.
     """
 
     policy: Policy
@@ -33,6 +34,8 @@ class Trainer:
     progress: Progress
     moments: Moments = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    resumed: list[Phase] = field(default_factory=list)
+    replayed: set[tuple[int, int]] = field(default_factory=set)
     accumulator: Accumulator = field(init=False)
     start: Snapshot = field(init=False)
 
@@ -44,8 +47,8 @@ class Trainer:
     def optimizer(self, phase: Phase, rate: float) -> torch.optim.Optimizer:
         """A fresh optimizer, or one that goes on with the moments of the generation that is continued."""
         made = make_optimizer(self.policy, self.recipe, rate)
-        if self.recipe.carry_optimizer:
-            resume(made, self.policy, phase, self.moments)
+        if self.recipe.carry_optimizer and resume(made, self.policy, phase, self.moments):
+            self.resumed.append(phase)
         return made
 
     def keep_moments(self, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
@@ -73,13 +76,20 @@ class Trainer:
 
         done = self.accumulator.gradients(made)
         before = self.policy.snapshot("candidate")
-        grad_norm = self._apply(optimizer, rate, sum(d.loss for d in done), f"{phase.upper()} step {index + 1}")
+        grad_norm = norm(list(self.policy.trainable("candidate").values()))
+        behaviour, replay = done[0], _all_of(done[1:])
+        loss = behaviour.loss + replay.loss
+        name = f"{phase.upper()} step {index + 1}"
+        broken = None if math.isfinite(grad_norm) and math.isfinite(loss) else (
+            f"Training broke in {name}: loss {loss:.3g}, gradient norm {grad_norm:.3g}; lower the learning rate."
+        )  # fmt: skip
+        if not broken and not self._apply(optimizer, rate, grad_norm):
+            broken = f"A weight is not finite after {name}; lower the learning rate."
         seconds = time.monotonic() - started
         paid = self.accumulator.trunk_tokens - trunk
-        behaviour, replay = done[0], _all_of(done[1:])
         step = Step(
             phase=phase, index=index, rows=behaviour.rows, replay_rows=replay.rows, tokens=behaviour.tokens,
-            replay_tokens=replay.tokens, loss=behaviour.loss + replay.loss, grad_norm=grad_norm,
+            replay_tokens=replay.tokens, loss=loss, grad_norm=grad_norm,
             behaviour_grad_norm=behaviour.grad_norm, replay_grad_norm=replay.grad_norm,
             clipped=grad_norm > self.recipe.max_grad_norm, learning_rate=rate,
             update_norm=self.policy.moved_since(before), drift=self.policy.moved_since(self.start),
@@ -88,23 +98,19 @@ class Trainer:
             **asdict(_merged([part.facts(d) for part, d in zip(parts, done, strict=True)])),
         )  # fmt: skip
         self.steps.append(step)
+        if broken:
+            raise InvariantBroken(broken)
         return step
 
-    def _apply(self, optimizer: torch.optim.Optimizer, rate: float, loss: float, name: str) -> float:
+    def _apply(self, optimizer: torch.optim.Optimizer, rate: float, grad_norm: float) -> bool:
+        """Clip and step; False where a weight stopped being finite."""
         parameters = list(self.policy.trainable("candidate").values())
-        grad_norm = norm(parameters)
-        if not (math.isfinite(grad_norm) and math.isfinite(loss)):
-            raise InvariantBroken(
-                f"Training broke in {name}: loss {loss:.3g}, gradient norm {grad_norm:.3g}; lower the learning rate."
-            )
         torch.nn.utils.clip_grads_with_norm_(parameters, self.recipe.max_grad_norm, torch.tensor(grad_norm))
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if not all(bool(p.isfinite().all()) for p in parameters):
-            raise InvariantBroken(f"A weight is not finite after {name}; lower the learning rate.")
-        return grad_norm
+        return bool(torch.stack([parameter.isfinite().all() for parameter in parameters]).all())
 
 
 def _all_of(done: Sequence[Done]) -> Done:

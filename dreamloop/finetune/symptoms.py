@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ from dreamloop.records import Step
 
 SPIKE = 10.0  # times the median gradient norm of the steps before; steps of two pairs vary by five
 FALLING = 0.1  # nats per token that the chosen replies may lose against their reference before it is said
-STILL = 1e-7  # share of the candidate's distance that a step must at least move
+STILL = 1e-7  # a step's update_norm below which nothing moved
 
 
 def symptoms(steps: Sequence[Step]) -> tuple[str, ...]:
@@ -17,8 +18,13 @@ def symptoms(steps: Sequence[Step]) -> tuple[str, ...]:
     found: list[str] = []
     for phase in ("sft", "dpo"):
         own = [step for step in steps if step.phase == phase]
-        found += [sentence for tell in (_spikes, _empty, _still, _falling) for sentence in tell(own)]
+        found += [sentence for tell in (_broken, _spikes, _empty, _still, _falling) for sentence in tell(own)]
     return tuple(found)
+
+
+def _broken(steps: Sequence[Step]) -> list[str]:
+    found = [step for step in steps if not (math.isfinite(step.loss) and math.isfinite(step.grad_norm))]
+    return [f"{_name(step)}: loss or gradient is not finite; the learning rate is too high." for step in found]
 
 
 def _spikes(steps: Sequence[Step]) -> list[str]:
@@ -34,9 +40,9 @@ def _spikes(steps: Sequence[Step]) -> list[str]:
 
 
 def _empty(steps: Sequence[Step]) -> list[str]:
-    return [
-        f"{_name(step)}: no token to learn from; the completion masks are empty." for step in steps if not step.tokens
-    ]
+    # A step of general rows alone is none: a few mined replies do not go round all steps of a phase.
+    empty = [step for step in steps if (step.rows and not step.tokens) or not step.tokens + step.replay_tokens]
+    return [f"{_name(step)}: no token to learn from; the completion masks are empty." for step in empty]
 
 
 def _still(steps: Sequence[Step]) -> list[str]:

@@ -11,6 +11,7 @@ from statistics import fmean
 import torch
 
 from dreamloop.errors import InvariantBroken
+from dreamloop.finetune.accumulate import not_enough, out_of_memory
 from dreamloop.finetune.optimizer import Moments
 from dreamloop.finetune.phases import Scores, dpo_phase, score_batches, sft_phase
 from dreamloop.finetune.recipe import suggested_rank
@@ -63,21 +64,32 @@ def train(
     replay_rows, replay_skips = encode_replay(encoder, replay, recipe.max_length)
     if not rows:
         raise InvariantBroken("None of tonight's pairs fits the model; raise finetune.max_length or look at the skips.")
+    by_source = _by_source(replay_rows)
     trainer = Trainer(policy, recipe, progress, moments or {})
-    with _own_randomness(policy, recipe.seed), policy.checkpointing(recipe.gradient_checkpointing):
-        reference, after = _phases(trainer, rows, list(replay_rows.values()))
-    _check_floor(_chosen(reference) - _chosen(after), recipe.chosen_floor)
-    seconds = time.monotonic() - started
+    try:
+        with _own_randomness(policy, recipe.seed), policy.checkpointing(recipe.gradient_checkpointing):
+            reference, after = _phases(trainer, rows, [list(own.values()) for own in by_source])
+        _check_floor(_chosen(reference) - _chosen(after), recipe.chosen_floor)
+    except InvariantBroken as error:
+        error.steps = tuple(trainer.steps)
+        raise
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise not_enough(trainer.accumulator.pack_tokens) from None  # in the optimizer, or in a copy of the weights
+    used = [item.digest for s, own in enumerate(by_source) for n, item in enumerate(own) if (s, n) in trainer.replayed]
     report = StepReport(
         steps=tuple(trainer.steps),
         symptoms=symptoms(trainer.steps),
         trained=tuple(pair.digest for pair in rows),
-        replayed=tuple(item.digest for item in replay_rows),
+        replayed=tuple(used),
         skips=(*pair_skips, *replay_skips),
-        replay_share=_replay_share(len(rows), len(replay_rows), trainer.steps),
+        replay_share=_replay_share(len(rows), len(used), trainer.steps),
         trainable_parameters=sum(p.numel() for p in policy.trainable("candidate").values()),
+        ranks=policy.ranks("candidate"),
         gains=policy.gains("candidate"),
-        suggested_rank=suggested_rank(len(rows) + len(replay_rows)),
+        suggested_rank=suggested_rank(len(rows) + len(used)),
+        resumed=tuple(trainer.resumed),
         packing=trainer.accumulator.trunk_tokens / max(trainer.accumulator.room, 1),
         pack_tokens=trainer.accumulator.pack_tokens,
         dpo_start_loss=next(step.dpo for step in trainer.steps if step.dpo is not None),
@@ -86,14 +98,21 @@ def train(
         margin_before=_margin(reference),
         margin_after=_margin(after),
         update_norm=policy.moved_since(trainer.start),
-        seconds=seconds,
-        tokens_per_s=trainer.accumulator.trunk_tokens / seconds,
+        seconds=time.monotonic() - started,
+        tokens_per_s=trainer.accumulator.trunk_tokens / max(sum(step.seconds for step in trainer.steps), 1e-9),
         peak_memory_mb=peak_memory_mb(policy.device),
     )
     return Trained(report, trainer.moments)
 
 
-def _phases(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Row]) -> tuple[Scores, Scores]:
+def _by_source(rows: Mapping[ChatRow, Row]) -> list[dict[ChatRow, Row]]:
+    found: dict[str, dict[ChatRow, Row]] = {}
+    for item, row in rows.items():
+        found.setdefault(item.source, {})[item] = row
+    return list(found.values())
+
+
+def _phases(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Sequence[Row]]) -> tuple[Scores, Scores]:
     """Scores of the pairs at the start of DPO and at the end."""
     mined = [chosen_only(row) for pair, row in rows.items() if pair.twin is None]
     if trainer.recipe.sft and mined:

@@ -32,6 +32,7 @@ from dreamloop.records import (
     Provenance,
     Recipe,
     Skip,
+    Step,
     StepReport,
     Verdict,
     Written,
@@ -206,14 +207,17 @@ class Ledger:
             self._insert("trained_texts", [{"digest": digest, "night": night} for digest in sorted(texts)])
             self._insert("trained", [{"digest": digest, "night": night} for digest in sorted(used)])
             self._insert("trainings", [
-                {"night": night, "recipe": json.dumps(asdict(recipe)), "report": json.dumps(asdict(report))}
+                {"night": night, "recipe": json.dumps(asdict(recipe)), "report": _json_of(asdict(report))}
             ])  # fmt: skip
             self._insert("skips", [{"night": night, **asdict(skip)} for skip in report.skips])
 
-    def record_broken(self, night: int, recipe: Recipe, mined: Sequence[Pair]) -> None:
-        """A step that broke an invariant: its recipe stays, and its mined pairs are not tried again."""
+    def record_broken(
+        self, night: int, recipe: Recipe, mined: Sequence[Pair], steps: Sequence[Step], symptoms: Sequence[str]
+    ) -> None:
+        """A training that broke an invariant: its recipe and steps stay, and its mined pairs are not tried again."""
+        report = _json_of({"steps": [asdict(step) for step in steps], "symptoms": list(symptoms)})
         with self._transaction():
-            self._insert("trainings", [{"night": night, "recipe": json.dumps(asdict(recipe)), "report": None}])
+            self._insert("trainings", [{"night": night, "recipe": json.dumps(asdict(recipe)), "report": report}])
             self._insert("set_aside", [
                 {"digest": pair.digest, "night": night, "reason": "a step with it broke an invariant"} for pair in mined
             ])  # fmt: skip
@@ -306,6 +310,19 @@ def _correction_row(night: int, item: Correction) -> dict[str, Any]:
         "digest": item.digest, "night": night, "context": _json(item.context), "rejected": item.rejected,
         "correction": item.correction, **asdict(item.provenance),
     }  # fmt: skip
+
+
+def _json_of(value: Any) -> str:
+    """JSON whose numbers SQLite can read: what is not finite is null."""
+
+    def clean(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: clean(item) for key, item in part.items()}
+        if isinstance(part, list | tuple):
+            return [clean(item) for item in part]
+        return None if isinstance(part, float) and not abs(part) < float("inf") else part
+
+    return json.dumps(clean(value))
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from inspect import signature
 from itertools import accumulate
 from typing import Any
 
@@ -22,10 +23,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dreamloop.errors import ModelError
+
 NAME = "dreamloop_segments"
 
 Slice = tuple[int, int]
 NOTHING: Slice = (0, 0)
+_AMPERE = (8, 0)  # the first compute capability that both kernels are written for
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +112,23 @@ def attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
     dropout: float = 0.0, scaling: float | None = None, segments: Layout | None = None, **rest: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
-    """Attention of one layer: query (1, heads, T, D), key and value (1, kv heads, T, D), result (1, T, heads, D)."""
+    """Attention of one layer: query (1, heads, T, D), key and value (1, kv heads, T, D), result (1, T, heads, D).
+
+    A pack is never dropped out here: the model's own attention dropout, which today's models have at 0, would make
+    DPO's policy differ from its reference.
+    """
     if segments is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward  # noqa: PLC0415 - seconds
 
         return sdpa_attention_forward(  # type: ignore[no-any-return,no-untyped-call,unused-ignore] # transformers
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
+        )
+    window = rest.get("sliding_window")
+    longest = max(segment.before + segment.length for segment in segments.segments)
+    if window is not None and longest > window:
+        raise ModelError(
+            f"A row of {longest} tokens is longer than this model's attention window of {window}; lower "
+            "finetune.max_length, or choose another model."
         )
     if segments.remember is not None:
         segments.remember.keys[module.layer_idx] = key.detach()
@@ -123,7 +138,7 @@ def attend(
         value = torch.cat([segments.memory.values[module.layer_idx], value], dim=2)
     kernel = variable_length_kernel(query.device.type, query.dtype)
     if kernel is None:
-        return _one_by_one(query, key, value, segments, dropout, scaling).transpose(1, 2), None
+        return _one_by_one(query, key, value, segments, scaling).transpose(1, 2), None
     line = segments.line(query.device)
     return kernel(
         query[0].transpose(0, 1), key[0, :, line.keys].transpose(0, 1), value[0, :, line.keys].transpose(0, 1), line,
@@ -131,9 +146,7 @@ def attend(
     )[None], None  # fmt: skip
 
 
-def _one_by_one(
-    query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, scaling: float | None
-) -> Tensor:
+def _one_by_one(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scaling: float | None) -> Tensor:
     """One small attention per segment: the way of a CPU, where a call costs nothing beside its work."""
     remembered = key.shape[2] - query.shape[2]
     found = []
@@ -151,7 +164,6 @@ def _one_by_one(
             _picked(value, parts),
             attn_mask=None if square else layout.mask(segment, query),
             is_causal=square,
-            dropout_p=dropout,
             scale=scaling,
             enable_gqa=query.shape[1] != key.shape[1],
         )
@@ -181,8 +193,8 @@ def _line(segments: Sequence[Segment], remembered: int, device: torch.device) ->
 
 @cache
 def variable_length_kernel(device: str, dtype: torch.dtype) -> Kernel | None:
-    """flash-attn's kernel, torch's own, or None where neither works: on a CPU and in float32."""
-    if device != "cuda" or dtype == torch.float32:
+    """flash-attn's kernel, torch's own, or None where neither works: on a CPU, in float32, before Ampere."""
+    if device != "cuda" or dtype == torch.float32 or torch.cuda.get_device_capability() < _AMPERE:
         return None
     try:
         import flash_attn  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415 - an optional package
@@ -194,7 +206,8 @@ def variable_length_kernel(device: str, dtype: torch.dtype) -> Kernel | None:
         from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - newer than the oldest torch allowed
     except ImportError:
         return None
-    return _through_torch(varlen_attn)
+    known = signature(varlen_attn).parameters  # its first versions had fewer knobs
+    return _through_torch(varlen_attn) if {"scale", "window_size", "enable_gqa"} <= known.keys() else None
 
 
 def _through_flash_attn(function: Callable[..., Tensor]) -> Kernel:

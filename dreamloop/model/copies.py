@@ -25,6 +25,8 @@ class WholeWeights(Policy):
 
     def __init__(self, model: Any, tokenizer: Any, name: str, digest: str, pack_tokens: int = 512) -> None:
         super().__init__(model, tokenizer, name, digest, pack_tokens)
+        if self.dtype != torch.float32:
+            raise ModelError(f"All weights of {name} can be trained in float32 only; set 'dtype' to 'float32'.")
         self._parameters: dict[str, nn.Parameter] = dict(model.named_parameters())
         self._copies: dict[Adapter | None, Weights] = {None: {key: p.data for key, p in self._parameters.items()}}
 
@@ -73,12 +75,24 @@ class WholeWeights(Policy):
         now = self._copies[then.adapter]
         return math.sqrt(sum(float((now[key] - was).double().square().sum()) for key, was in then.weights.items()))
 
+    def adapted(self, name: Adapter) -> list[str]:
+        """None: no layer has an adapter."""
+        return []
+
+    def ranks(self, name: Adapter) -> tuple[int, ...]:
+        """None, likewise."""
+        return ()
+
+    def plain(self, name: Adapter) -> bool:
+        """No: vLLM swaps adapters, not whole models."""
+        return False
+
     def gains(self, name: Adapter) -> tuple[float, ...]:
         """None: there is no B·A."""
         return ()
 
     def set_dropout(self, name: Adapter, probability: float) -> None:
-        """Nothing: LoRA's dropout is LoRA's, and small models come without any of their own."""
+        """Nothing: LoRA's dropout is LoRA's, and the model's own stays off."""
 
     def save(self, name: Adapter, folder: Path) -> None:
         """Write a model folder that transformers and vLLM load as it is."""

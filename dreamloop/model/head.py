@@ -30,32 +30,36 @@ class TokenLogProbs(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
-        wants_slopes = ctx.needs_input_grad[0] or ctx.needs_input_grad[2]
-        own = _logit_of(hidden, targets, weight, bias)
-        top = hidden.new_full((len(hidden),), -torch.inf, dtype=torch.float32)
-        total = torch.zeros_like(top)
-        mean_logit = torch.zeros_like(top)
-        mean = torch.zeros_like(hidden, dtype=torch.float32) if wants_slopes else None
+        own = torch.zeros(len(hidden), dtype=torch.float32, device=hidden.device)
+        # Over all words but the target: Σ e^(logit - top), and with it the sums of W's rows and of b.
+        top, others, others_bias = torch.full_like(own, -torch.inf), torch.zeros_like(own), torch.zeros_like(own)
+        wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[2]
+        rows = torch.zeros_like(hidden, dtype=torch.float32) if wanted else None
         for words, logits in _logits(hidden, weight, bias):
+            place, here = _place(targets, words)
+            own = torch.where(here, logits.gather(1, place).squeeze(1), own)
             higher = torch.maximum(top, logits.amax(-1))
             shrink = (top - higher).exp_()
-            e = logits.sub_(
-                higher[:, None]
-            ).exp_()  # in place: logits relative to the highest so far, then their powers
-            total.mul_(shrink).add_(e.sum(-1))
-            if mean is not None:
-                mean.mul_(shrink[:, None]).add_(e.to(weight.dtype) @ weight[words])
+            # In place: logits relative to the highest so far, then their powers.
+            e = logits.sub_(higher[:, None]).exp_()
+            e.scatter_(1, place, e.gather(1, place).masked_fill(here[:, None], 0.0))
+            others.mul_(shrink).add_(e.sum(-1))
+            if rows is not None:
+                rows.mul_(shrink[:, None]).add_(e.to(weight.dtype) @ weight[words])
                 if bias is not None:
-                    mean_logit.mul_(shrink).add_(e @ bias[words].float())
+                    others_bias.mul_(shrink).add_(e @ bias[words].float())
             top = higher
+        total = others + (own - top).exp()
         log_z = top + total.log()
-        entropy = torch.full_like(log_z, torch.nan)
-        slopes = None
-        if mean is not None:
-            mean.div_(total[:, None])  # softmax(Wh)·W
-            slopes = weight[targets] - mean.to(weight.dtype)
-            # Entropy = log Z - Σ p·logit, and Σ p·(Wh) is the row just computed times h.
-            entropy = log_z - (mean * hidden.float()).sum(-1) - mean_logit / total
+        entropy, slopes = torch.full_like(log_z, torch.nan), None
+        if rows is not None:
+            rows.div_(total[:, None])
+            # W[y] - Σ p·W would be the difference of two nearly equal vectors where the target is all but certain;
+            # with the target left out of the sum it is (1 - p)·W[y] minus a small one, exact in any dtype.
+            rest = others / total
+            slopes = (rest[:, None] * weight[targets].float() - rows).to(hidden.dtype)
+            # Entropy = log Z - Σ p·logit, and Σ p·(Wh) over the others is the row just computed times h.
+            entropy = log_z - (rows * hidden.float()).sum(-1) - others_bias / total - (1 - rest) * own
         ctx.save_for_backward(slopes, hidden, targets, weight, bias, log_z)
         ctx.mark_non_differentiable(entropy)
         return own - log_z, entropy
@@ -63,15 +67,20 @@ class TokenLogProbs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         slopes, hidden, targets, weight, bias, log_z = ctx.saved_tensors
-        back = grads[0][:, None].to(hidden.dtype) * slopes
+        back = (grads[0][:, None] * slopes).to(hidden.dtype)
         if not ctx.needs_input_grad[2]:
             return back, None, None, None
         own = torch.zeros_like(weight)
+        own_bias = None if bias is None else torch.zeros_like(bias)
         for words, logits in _logits(hidden, weight, bias):
-            p = logits.sub_(log_z[:, None]).exp_()
-            own[words] = p.mul_(-grads[0][:, None]).to(weight.dtype).T @ hidden
-        own.index_add_(0, targets, (grads[0][:, None] * hidden).to(weight.dtype))
-        return back, None, own, None
+            slope = logits.sub_(log_z[:, None]).exp_()
+            place, here = _place(targets, words)
+            slope.scatter_(1, place, slope.gather(1, place) - here[:, None].float())
+            slope.mul_(-grads[0][:, None])
+            own[words] = slope.to(weight.dtype).T @ hidden
+            if own_bias is not None:
+                own_bias[words] = slope.sum(0).to(own_bias.dtype)
+        return back, None, own, own_bias
 
 
 class TokenKL(torch.autograd.Function):
@@ -102,10 +111,14 @@ class TokenKL(torch.autograd.Function):
         if not ctx.needs_input_grad[1]:
             return back, None, None, None, None
         own = torch.zeros_like(weight)
+        bias = ctx.saved_tensors[-1]
+        own_bias = None if bias is None else torch.zeros_like(bias)
         for words, log_p, log_q in _both(*ctx.saved_tensors[1:]):
             slope = log_p.exp_().sub_(log_q.exp_()).mul_(grads[0][:, None])
             own[words] = slope.to(weight.dtype).T @ hidden
-        return back, own, None, None, None
+            if own_bias is not None:
+                own_bias[words] = slope.sum(0).to(own_bias.dtype)
+        return back, own, None, None, own_bias
 
 
 def _both(
@@ -122,10 +135,10 @@ def _log_z(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.stack([logits.logsumexp(-1) for _, logits in _logits(hidden, weight, bias)]).logsumexp(0)
 
 
-def _logit_of(hidden: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Each token's own logit, rounded as the others are: (P,) float32."""
-    own = (hidden.float() * weight[targets].float()).sum(-1).to(hidden.dtype).float()
-    return own if bias is None else own + bias[targets].float()
+def _place(targets: Tensor, words: slice) -> tuple[Tensor, Tensor]:
+    """Where each token's target stands in a slice, (P, 1), and whether it is there at all, (P,)."""
+    here = (targets >= words.start) & (targets < words.stop)
+    return (targets - words.start).clamp(0, words.stop - words.start - 1)[:, None], here
 
 
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[slice, Tensor]]:

@@ -59,7 +59,7 @@ class Policy:
         model.eval()
 
     def add_adapter(self, name: Adapter, config: Any, seed: int) -> None:
-        """Put a fresh adapter on the model; its B is zero, so it starts as the base."""
+        """Put a fresh adapter on the model; B·A is zero, so it starts as the base."""
         from peft import get_peft_model  # noqa: PLC0415 - half a second that scoring alone does not need
 
         from dreamloop.model import lora  # noqa: PLC0415 - as above
@@ -130,6 +130,26 @@ class Policy:
         marker = f".{name}."
         return {key: value for key, value in self.peft.named_parameters() if marker in key}
 
+    @property
+    def head_name(self) -> str:
+        """The last part of the LM head's name."""
+        name: str = next(key for key, module in self.model.named_modules() if module is self.head)
+        return name.rpartition(".")[2]
+
+    def adapted(self, name: Adapter) -> list[str]:
+        """Names of the layers that the adapter stands on."""
+        return [key for key, module in self.peft.named_modules() if name in getattr(module, "lora_A", ())]
+
+    def ranks(self, name: Adapter) -> tuple[int, ...]:
+        """The distinct ranks that the adapter's layers really have, smallest first."""
+        layers = (module for module in self.peft.modules() if name in getattr(module, "lora_A", ()))
+        return tuple(sorted({int(layer.lora_A[name].weight.shape[0]) for layer in layers}))
+
+    def plain(self, name: Adapter) -> bool:
+        """Whether the adapter is LoRA and nothing else, as vLLM serves it."""
+        config = self.peft.peft_config[name]
+        return not (config.use_dora or config.lora_bias)
+
     def gains(self, name: Adapter) -> tuple[float, ...]:
         """The distinct factors on B·A that the adapter's layers really have, smallest first."""
         layers = (module for module in self.peft.modules() if hasattr(module, "lora_A"))
@@ -149,7 +169,7 @@ class Policy:
 
     @torch.no_grad()
     def moved_since(self, then: Snapshot) -> float:
-        """Frobenius norm over all weights of what changed in W + gain·B·A since the snapshot.
+        """Frobenius norm over all layers of what changed in gain·B·A since the snapshot, without DoRA's magnitudes.
 
         ‖[B, -B₀]·[A; A₀]‖² is the sum over products of two small Gram matrices, so no full-size matrix is made.
         """
@@ -167,8 +187,13 @@ class Policy:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """Training mode inside the block: dropout on, gradient checkpointing possible."""
-        self.model.train()
+        """LoRA's dropout on and gradient checkpointing possible, inside the block.
+
+        The model's own dropout, where it has any, stays off: it would make DPO's policy differ from its reference.
+        """
+        ours = {drop for module in self.model.modules() for drop in getattr(module, "lora_dropout", {}).values()}
+        for module in self.model.modules():
+            module.training = module in ours or hasattr(module, "gradient_checkpointing")
         try:
             yield
         finally:

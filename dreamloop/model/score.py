@@ -65,8 +65,11 @@ def token_scores(policy: Policy, batch: Pack) -> TokenScores:
     """Scores of a pack under the active adapter, with autograd where it is on."""
     hidden = hidden_states(policy, batch)
     targets = batch.targets.to(policy.device)
-    weight = policy.head.weight if torch.is_grad_enabled() else policy.head.weight.detach()
-    return TokenScores(*TokenLogProbs.apply(hidden, targets, weight, policy.head.bias))  # type: ignore[no-untyped-call] # torch
+    weight: Tensor = policy.head.weight
+    bias: Tensor | None = policy.head.bias
+    if not torch.is_grad_enabled():  # the function below sees only what its inputs ask for
+        weight, bias = weight.detach(), None if bias is None else bias.detach()
+    return TokenScores(*TokenLogProbs.apply(hidden, targets, weight, bias))  # type: ignore[no-untyped-call] # torch
 
 
 def token_logprobs(policy: Policy, batch: Pack) -> Tensor:
@@ -120,7 +123,7 @@ def _collect(
     return result
 
 
-def check_exactness(policy: Policy, encoder: ChatEncoder, tolerance: float) -> float:
+def check_exactness(policy: Policy, encoder: ChatEncoder, tolerance: float, frozen_contexts: bool = False) -> float:
     """Invariant 3 on the real model: packed and branched scores equal plain forward passes.
 
     The yardstick is the model's own ``forward`` on one completion at a time, so a family that changes
@@ -132,6 +135,7 @@ def check_exactness(policy: Policy, encoder: ChatEncoder, tolerance: float) -> f
         policy: the model with whatever adapter is active.
         encoder: its chat encoder.
         tolerance: largest mean absolute difference per token in nats: 1e-4 fp32, 0.02 bf16.
+        frozen_contexts: check the packs whose contexts run first, as training with frozen contexts uses them.
 
     Returns:
         The largest difference found.
@@ -145,7 +149,7 @@ def check_exactness(policy: Policy, encoder: ChatEncoder, tolerance: float) -> f
         encoder.completion((Message("user", "Name two colours."),), "Red and blue.", 512),
         encoder.prose("The river rose in the night and the bridge was closed.", 512),
     ]
-    ours = completion_logprobs(policy, rows)
+    ours = completion_logprobs(policy, rows, frozen_contexts=frozen_contexts)
     worst = 0.0
     for i, row in enumerate(rows):
         for k, branch in enumerate(row.branches):

@@ -5,13 +5,14 @@ The scores are checked against plain forward passes on the real weights before a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from peft import LoraConfig
 
-from dreamloop.config import Config
+from dreamloop.config import Config, Finetune
 from dreamloop.errors import ModelError
 from dreamloop.log import Progress
 from dreamloop.model.bundled import ensure_bundled
@@ -48,11 +49,13 @@ def wake(config: Config, models: Path, incumbent: Generation | None, seed: int, 
         ModelError: not loadable, not exact, or the incumbent belongs to another base.
     """
     policy = load_policy(
-        base_folder(config, models, progress), config.device, config.dtype, config.finetune.pack_tokens,
+        base_folder(config, models, progress), config.device, _dtype(config),
+        max(config.finetune.pack_tokens, config.finetune.max_length),
         WholeWeights if config.finetune.method == "full" else Policy,
     )  # fmt: skip
     if incumbent is None:
         policy.add_adapter("candidate", new_adapter(config), seed)
+        _check_names(policy, config.finetune)
     elif incumbent.base_digest != policy.digest:
         raise ModelError(
             f"Generation {incumbent.number} was trained on another base model than {config.model}; "
@@ -61,11 +64,43 @@ def wake(config: Config, models: Path, incumbent: Generation | None, seed: int, 
     else:
         policy.load_adapter("incumbent", Path(incumbent.path))
         policy.load_adapter("candidate", Path(incumbent.path))
+        if config.serves and not policy.plain("incumbent"):
+            raise ModelError(
+                f"Generation {incumbent.number} is no plain LoRA (DoRA or a bias), which vLLM does not serve; set "
+                "vllm.publish to false, or start again from the base by 'dreamloop revert --to 0'."
+            )
     serving: Adapter | None = "incumbent" if incumbent else None
     policy.use(serving)
     encoder = ChatEncoder(policy.tokenizer)
-    exactness = check_exactness(policy, encoder, TOLERANCE.get(policy.dtype, 0.02))
+    frozen = config.finetune.context_gradient == "frozen"
+    if frozen and not policy.packable:
+        raise ModelError(
+            f"{config.model} cannot be packed, so contexts cannot run apart; set finetune.context_gradient to 'full'."
+        )
+    exactness = max(
+        check_exactness(policy, encoder, TOLERANCE.get(policy.dtype, 0.02), contexts)
+        for contexts in ((False, True) if frozen else (False,))
+    )
     return Model(policy, encoder, serving, exactness)
+
+
+def _dtype(config: Config) -> str:
+    """Full weights learn by steps that bfloat16 would round away, so there 'auto' is float32 on a GPU too."""
+    return "float32" if config.finetune.method == "full" and config.dtype == "auto" else config.dtype
+
+
+def _check_names(policy: Policy, knobs: Finetune) -> None:
+    """Every layer and pattern that the configuration names is in the new adapter; a typo would train less, silently."""
+    listed = () if isinstance(knobs.target_modules, str) else knobs.target_modules
+    adapted = policy.adapted("candidate")
+    for name in (*listed, *knobs.rank_pattern, *knobs.alpha_pattern) if knobs.method == "lora" else ():
+        if not any(re.search(rf"(^|\.)({name})$", layer) for layer in adapted):
+            raise ModelError(
+                f"finetune names the layer {name!r}, but no adapter stands there; this model has "
+                f"{', '.join(sorted({layer.rpartition('.')[2] for layer in adapted}))}."
+            )
+    if any(layer.rpartition(".")[2] == policy.head_name for layer in adapted):
+        raise ModelError(f"The LM head ({policy.head_name}) gets no adapter; take it out of finetune.target_modules.")
 
 
 def base_folder(config: Config, models: Path, progress: Progress) -> str:

@@ -5,6 +5,8 @@ Everything printed comes out of the ledger, so a night looks the same an hour or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -31,7 +33,8 @@ def night_screen(record: NightRecord, serving: int | None, program: str, home: s
     parts: list[RenderableType] = [_headline(record)]
     parts += [_collected(record), _dreamed(record)]
     if record.training:
-        parts.append(_trained(record.training))
+        left_out = [row for row in record.skips if row["stage"] in {"finetune", "replay"}]
+        parts.append(_trained(record.training, left_out))
     if record.measures:
         parts.append(_gate(record.measures, record.night.get("config", {}).get("gate", {}).get("confidence", 0.9)))
     parts.append(_verdict(record))
@@ -108,15 +111,17 @@ def _last_turn(context: str) -> str:
     return str(json.loads(context)[-1][1])
 
 
-def _trained(training: Row) -> RenderableType:
-    if training["report"] is None:
-        return _section("Trained", ["the step broke an invariant; its recipe is in the ledger"])
+def _trained(training: Row, left_out: list[Row]) -> RenderableType:
     recipe, report = training["recipe"], training["report"]
+    if not report or "trained" not in report:
+        told = [f"note: {symptom}" for symptom in (report or {}).get("symptoms", [])]
+        return _section("Trained", ["the step broke an invariant; its recipe and steps are in the ledger", *told])
     steps = report["steps"]
     phases = [f"{sum(step['phase'] == phase for step in steps)} {phase.upper()}" for phase in ("sft", "dpo")]
     weights = f"{report['trainable_parameters']:,} weights; change of the model ‖Δθ‖ {report['update_norm']:.3f}"
-    full = recipe.get("method") == "full"
-    shape = "all " if full else f"LoRA rank {recipe['r']}, gain {_gains(recipe, report)}, "
+    ranks = report.get("ranks") or [recipe["r"]]
+    lora = f"LoRA rank {_range(ranks)}, gain {_gains(recipe, report, ranks)}, "
+    shape = "all " if recipe.get("method") == "full" else lora
     return _section("Trained", [
         f"{len(report['trained'])} pairs and {len(report['replayed'])} general answers, one pass, "
         f"{' + '.join(phases)} steps in {report['seconds']:.0f} s",
@@ -125,6 +130,7 @@ def _trained(training: Row) -> RenderableType:
         f"its log-prob {report['chosen_before']:.3f} → {report['chosen_after']:.3f}",
         f"DPO began at {report['dpo_start_loss']:.5f}{_ln_2(recipe)}; peak memory {report['peak_memory_mb']} MB",
         *_effort(report),
+        *(f"left out: {row['count']} × {row['reason']}" for row in left_out),
         *(f"note: {symptom}" for symptom in report.get("symptoms", [])),
     ])  # fmt: skip
 
@@ -140,12 +146,16 @@ def _effort(report: Row) -> list[str]:
     ]
 
 
-def _gains(recipe: Row, report: Row) -> str:
+def _gains(recipe: Row, report: Row, ranks: list[int]) -> str:
     scale = recipe["r"] ** 0.5 if recipe["use_rslora"] else recipe["r"]
     gains = report.get("gains") or [recipe["lora_alpha"] / scale]
-    wide = f"{gains[0]:.2f}" if len(gains) == 1 else f"{gains[0]:.2f} to {gains[-1]:.2f}"
-    suggested = report.get("suggested_rank", recipe["r"])
-    return wide if suggested == recipe["r"] else f"{wide} (so many examples suggest rank {suggested})"
+    wide = _range([f"{gain:.2f}" for gain in gains])
+    suggested = report.get("suggested_rank", 0)
+    return wide if suggested <= ranks[-1] else f"{wide} (so many examples suggest rank {suggested})"
+
+
+def _range(values: Sequence[object]) -> str:
+    return f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
 
 
 def _ln_2(recipe: Row) -> str:

@@ -87,7 +87,10 @@ def test_sft_loss_and_gradients_equal_trls(tiny: Policy, tiny_folder: Path, tmp_
     assert_same(ours(tiny, mine), gradients)
 
 
-def test_dpo_loss_and_gradients_equal_trls(tiny: Policy, tiny_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "smoothing"), [("sigmoid", 0.0), ("ipo", 0.0), ("robust", 0.1)])
+def test_dpo_losses_and_gradients_equal_trls(
+    tiny: Policy, tiny_folder: Path, tmp_path: Path, kind: losses.LossType, smoothing: float
+) -> None:
     row = ChatEncoder(tiny.tokenizer).branches(CONTEXT, (CHOSEN_TEXT, REJECTED_TEXT), 200)
     reference = load_policy(str(tiny_folder))
     shift_from_reference(tiny)
@@ -98,7 +101,7 @@ def test_dpo_loss_and_gradients_equal_trls(tiny: Policy, tiny_folder: Path, tmp_
     trainer = DPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(moved),
         ref_model=AutoModelForCausalLM.from_pretrained(tiny_folder),
-        args=DPOConfig(output_dir=str(tmp_path), beta=0.1, **COMMON),
+        args=DPOConfig(output_dir=str(tmp_path), beta=0.1, loss_type=[kind], label_smoothing=smoothing, **COMMON),
         train_dataset=data,
         processing_class=AutoTokenizer.from_pretrained(tiny_folder),
     )
@@ -111,11 +114,10 @@ def test_dpo_loss_and_gradients_equal_trls(tiny: Policy, tiny_folder: Path, tmp_
     open_all_but_the_head(tiny)
     (packed,) = packs_for(tiny, [same], 512)
     logprobs = token_logprobs(tiny, packed)
-    chosen, rejected = (logprobs[s.start : s.end].sum() for s in packed.spans)
-    logit = losses.dpo_logit(chosen, rejected, before[CHOSEN].sum(), before[REJECTED].sum())
-    mine = losses.sigmoid(logit, 0.1)
-    assert mine.item() == pytest.approx(loss, abs=1e-5)
-    assert abs(logit.item()) > 1e-3
+    chosen, rejected = (logprobs[s.start : s.end] for s in packed.spans)
+    mine = losses.preference(kind, (chosen, rejected), (before[CHOSEN], before[REJECTED]), 0.1, smoothing)
+    assert mine.item() == pytest.approx(loss, rel=1e-5)
+    assert abs(mine.item() - losses.at_reference(kind, 0.1)) > 1e-5
     assert_same(ours(tiny, mine), gradients)
 
 

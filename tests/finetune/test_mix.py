@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamloop.finetune.mix import anchor_rows, stratified_batches, twin_batches
+from dreamloop.finetune.mix import Picked, anchor_rows, stratified_batches, twin_batches
 from dreamloop.model.encode import Branch, Row
 from dreamloop.records import Message, Pair, Provenance
 
@@ -46,10 +46,33 @@ def test_every_step_holds_its_share_of_each_source(own: int, general: int, size:
     assert all(any(step) for step in steps)
 
 
+def rows(first: int, count: int, length: int) -> list[Row]:
+    return [Row((first + k,), (Branch((1,) * length, (True,) * length),)) for k in range(count)]
+
+
+def lengths(picked: list[Picked]) -> list[int]:
+    return [len(pick.row.branches[0].tokens) for pick in picked]
+
+
 def test_the_anchor_takes_exactly_its_tokens_and_goes_round() -> None:
-    rows = [Row((1,), (Branch((2,) * 10, (True,) * 10),)), Row((3,), (Branch((4,) * 10, (True,) * 10),))]
-    first, second = anchor_rows(rows, 15, 0), anchor_rows(rows, 15, 1)
-    assert [len(row.branches[0].tokens) for row in first] == [10, 5]
-    assert [row.context for row in first] == [(1,), (3,)]
-    assert [row.context for row in second] == [(3,), (1,)]
-    assert sum(len(row.branches[0].tokens) for row in anchor_rows(rows, 99, 0)) == 20
+    first, second = (anchor_rows([rows(0, 2, 10)], 15, step, 2) for step in (0, 1))
+    assert lengths(first) == [10, 5]
+    assert [pick.number for pick in first] == [0, 1]
+    assert [pick.number for pick in second] == [1, 0]
+    assert lengths(anchor_rows([rows(0, 2, 10)], 99, 0, 2)) == [10, 10]
+    assert anchor_rows([], 99, 0, 2) == []
+
+
+def test_every_anchor_holds_each_sources_share_of_tokens() -> None:
+    for step in range(8):
+        picked = anchor_rows([rows(0, 6, 40), rows(100, 2, 350)], 256, step, 8)
+        tokens = [sum(lengths([pick for pick in picked if pick.source == source])) for source in (0, 1)]
+        assert tokens == [192, 64]
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_few_steps_begin_spread_over_all_rows_and_many_begin_at_each(count: int, steps: int) -> None:
+    starts = [anchor_rows([rows(0, count, 10)], 5, step, steps)[0].number for step in range(steps)]
+    assert len(set(starts)) == min(count, steps)
+    if steps < count:
+        assert max(starts) >= count - -(-count // steps)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from peft import LoraConfig
+from torch import Tensor
 
 from dreamloop.config import Config, Finetune
-from dreamloop.errors import InvariantBroken
+from dreamloop.errors import InvariantBroken, ModelError
+from dreamloop.finetune import phases
 from dreamloop.finetune.recipe import recipe_of
+from dreamloop.finetune.symptoms import symptoms
 from dreamloop.finetune.train import train
 from dreamloop.log import Silent
+from dreamloop.model import score
 from dreamloop.model.bundled import NAME
 from dreamloop.model.copies import WholeWeights
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import Policy, load_policy
 from dreamloop.model.wake import new_adapter
-from dreamloop.records import ChatRow, Message, Pair, Provenance, Recipe, StepReport
+from dreamloop.records import ChatRow, Message, Pair, Provenance, Recipe, ReplayShare, Step, StepReport
 
 RECIPE = recipe_of(Finetune(dpo_learning_rate=1e-2, sft_learning_rate=1e-3, chosen_floor=5.0), seed=1)
 REPLAY = [ChatRow((Message("user", f"hello {k}"),), "The lazy dog answers.", "test") for k in range(3)]
@@ -124,7 +128,12 @@ def test_a_night_without_a_usable_pair_ends_loudly(tiny: Policy) -> None:
 def test_every_preference_loss_starts_where_it_must_and_learns(tiny: Policy, change: dict[str, Any]) -> None:
     report = trained(tiny, replace(RECIPE, **change))
     assert report.margin_after > report.margin_before
-    assert (report.steps[-1].guard is not None) == ("rpo_alpha" in change)
+    last = report.steps[-1]
+    assert last.dpo is not None
+    assert last.anchor is not None
+    assert (last.guard is not None) == ("rpo_alpha" in change)
+    together = last.dpo + change.get("rpo_alpha", 0.0) * (last.guard or 0.0) + RECIPE.anchor_weight * last.anchor
+    assert last.loss == pytest.approx(together, rel=1e-4)
 
 
 def test_the_guard_holds_the_chosen_replies(tiny_folder: object, tiny: Policy) -> None:
@@ -166,9 +175,27 @@ def test_how_far_the_model_moved_equals_the_distance_of_the_full_matrices(tiny: 
     assert report.update_norm == pytest.approx(far, rel=1e-5)
 
 
-def test_gradient_checkpointing_changes_no_number(tiny_folder: object, tiny: Policy) -> None:
-    plain = trained(tiny, replace(RECIPE, sft=False))
-    saved = trained(load_policy(str(tiny_folder)), replace(RECIPE, sft=False, gradient_checkpointing=True))
+@pytest.mark.parametrize("context_gradient", ["full", "frozen"])
+def test_gradient_checkpointing_changes_no_number(
+    tiny_folder: object, tiny: Policy, context_gradient: Literal["full", "frozen"]
+) -> None:
+    recipe = replace(RECIPE, sft=False, context_gradient=context_gradient)
+    calls: list[int] = []
+
+    def counted(policy: Policy, recipe: Recipe) -> StepReport:
+        calls.append(0)
+
+        def count(
+            *_: Any,
+        ) -> None:  # before a layer, because its second run ends as soon as it has given what is needed
+            calls[-1] += 1
+
+        policy.model.get_submodule("model.layers.0.mlp").register_forward_pre_hook(count)
+        return trained(policy, recipe)
+
+    plain = counted(tiny, recipe)
+    saved = counted(load_policy(str(tiny_folder)), replace(recipe, gradient_checkpointing=True))
+    assert calls[1] > 1.15 * calls[0]  # layers really run again; scoring and contexts do not
     assert [s.loss for s in saved.steps] == pytest.approx([s.loss for s in plain.steps], rel=1e-5)
     assert [s.grad_norm for s in saved.steps] == pytest.approx([s.grad_norm for s in plain.steps], rel=1e-3)
 
@@ -185,7 +212,7 @@ def test_training_leaves_evaluation_mode_and_no_checkpointing_behind(tiny: Polic
     assert not tiny.model.is_gradient_checkpointing
 
 
-@pytest.mark.parametrize("optim", ["adamw_torch", "apollo_adamw"])
+@pytest.mark.parametrize("optim", ["adamw_torch", pytest.param("apollo_adamw", marks=pytest.mark.apollo)])
 def test_full_weights_are_trained_end_to_end(tiny_folder: Path, optim: str) -> None:
     policy = load_policy(str(tiny_folder), kind=WholeWeights)
     policy.add_adapter("candidate", None, 0)
@@ -231,3 +258,71 @@ def test_moments_go_on_only_where_the_recipe_carries_them(tiny_folder: object, t
         train(tiny, ChatEncoder(tiny.tokenizer), pairs(), REPLAY, RECIPE, Silent(), first.moments).moments
         == first.moments
     )
+
+
+def test_an_ordinary_training_shows_no_symptom(tiny: Policy) -> None:
+    report = trained(tiny, replace(RECIPE, dpo_learning_rate=1e-3))
+    assert any(step.phase == "sft" and not step.rows for step in report.steps)  # general rows alone are no empty mask
+    assert report.symptoms == ()
+
+
+def test_only_general_rows_that_a_step_used_count_as_replayed(tiny: Policy) -> None:
+    report = trained(tiny, replace(RECIPE, sft=False, anchor_weight=0.0))
+    assert report.replayed == ()
+    assert report.replay_share == ReplayShare(0.0, 0.0, 0.0)
+
+
+def test_a_broken_training_tells_its_steps_and_the_broken_one_too(tiny: Policy) -> None:
+    with pytest.raises(InvariantBroken) as caught:
+        trained(tiny, replace(RECIPE, dpo_learning_rate=1e30, sft=False, chosen_floor=1e9))
+    steps = [step for step in caught.value.steps if isinstance(step, Step)]
+    assert steps
+    assert "not finite" in str(caught.value) or any("not finite" in told for told in symptoms(steps))
+
+
+def test_a_models_own_dropout_stays_off_in_training(tiny: Policy) -> None:
+    own = torch.nn.Dropout(0.5)
+    tiny.model.get_submodule("model.layers.0.mlp").add_module("own", own)
+    tiny.add_adapter("candidate", LoraConfig(r=4, target_modules="all-linear", lora_dropout=0.1), seed=0)
+    with tiny.training():
+        drops = [m for m in tiny.model.modules() if isinstance(m, torch.nn.Dropout)]
+        assert [drop.training for drop in drops if drop is own] == [False]
+        assert {drop.training for drop in drops if drop is not own} == {True}
+
+
+def test_memory_that_ends_in_the_optimizer_ends_the_night_with_the_way_out(
+    tiny: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    with pytest.raises(ModelError, match="Memory is not enough"):
+        trained(tiny)
+
+
+def test_where_memory_ends_in_the_first_step_the_reference_is_scored_again_in_the_smaller_packs(
+    tiny: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, budgets = score.completion_logprobs, []
+
+    def watched(policy: Policy, rows: Any, budget: int, **given: Any) -> Any:
+        budgets.append(budget)
+        return real(policy, rows, budget, **given)
+
+    monkeypatch.setattr(phases, "completion_logprobs", watched)
+    backward: Any = Tensor.backward
+    fails = [True]
+
+    def once(self: Tensor, *given: Any) -> None:
+        if fails and fails.pop():
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        backward(self, *given)
+
+    monkeypatch.setattr(Tensor, "backward", once)
+    report = trained(tiny, replace(RECIPE, sft=False))
+    assert report.pack_tokens == RECIPE.pack_tokens // 2
+    batches = len(report.steps)
+    assert budgets[:batches] == [RECIPE.pack_tokens] * batches
+    assert budgets[batches:] == [RECIPE.pack_tokens // 2] * (batches + 1)
+    assert report.dpo_start_loss == pytest.approx(math.log(2), abs=1e-4)

@@ -34,7 +34,8 @@ PAIR = Pair((Message("system", "s"), Message("user", WILD)), "good", "bad", WHER
 CORRECTION = Correction((Message("user", "q"),), "first", "No, I asked.", WHERE)
 REPORT = StepReport(
     steps=(), symptoms=(), trained=(PAIR.digest,), replayed=(), skips=(), replay_share=ReplayShare(0, 0, 0),
-    trainable_parameters=1, gains=(2.0,), suggested_rank=8, packing=1.0, pack_tokens=512, dpo_start_loss=0.69,
+    trainable_parameters=1, ranks=(8,), resumed=(), gains=(2.0,), suggested_rank=8, packing=1.0, pack_tokens=512,
+    dpo_start_loss=0.69,
     chosen_before=0, chosen_after=0, margin_before=0, margin_after=0, update_norm=0.1, seconds=1.0, tokens_per_s=1.0,
     peak_memory_mb=1,
 )  # fmt: skip

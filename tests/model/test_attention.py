@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from dreamloop.errors import ModelError
 from dreamloop.model import attention
 from dreamloop.model.attention import Layout, Memory, Segment, attend
 from dreamloop.model.encode import Branch, Row
@@ -65,16 +66,57 @@ def varlen(
     return torch.cat(found, dim=1).transpose(0, 1)
 
 
-@pytest.fixture(params=["one by one", "flash-attn"])
+def torchs_varlen(
+    query: Tensor, key: Tensor, value: Tensor, cu_seq_q: Tensor, cu_seq_k: Tensor, max_q: int, max_k: int, *,
+    scale: float | None = None, window_size: tuple[int, int] = (-1, -1), enable_gqa: bool = False,
+) -> Tensor:  # fmt: skip
+    """torch's kernel in plain torch: the same under its own names."""
+    assert window_size == (-1, 0)  # causal
+    assert enable_gqa == (query.shape[1] != key.shape[1])
+    assert scale is not None
+    return varlen(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, softmax_scale=scale, causal=True)
+
+
+def old_varlen(query: Tensor, key: Tensor, value: Tensor, is_causal: bool = False) -> Tensor:
+    """A kernel of a torch that knew neither scale nor groups."""
+    raise NotImplementedError
+
+
+@pytest.fixture(params=["one by one", "flash-attn", "torch"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The CPU's way, and that of a GPU with flash-attn, whose kernel stands here in plain torch."""
-    if request.param == "flash-attn":
-        module = ModuleType("flash_attn")
-        module.flash_attn_varlen_func = varlen  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "flash_attn", module)
-        real = attention.variable_length_kernel.__wrapped__
+    """The CPU's way, and those of a GPU with flash-attn or torch's kernel, which stand here in plain torch."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    module = ModuleType("flash_attn")
+    module.flash_attn_varlen_func = varlen  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "flash_attn", module if request.param == "flash-attn" else None)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", torchs_varlen)
+    real = attention.variable_length_kernel.__wrapped__
+    if request.param != "one by one":
         monkeypatch.setattr(attention, "variable_length_kernel", lambda *_: real("cuda", torch.bfloat16))
     return str(request.param)
+
+
+def test_kernels_are_taken_only_where_they_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = attention.variable_length_kernel.__wrapped__
+    monkeypatch.setitem(sys.modules, "flash_attn", None)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", torchs_varlen)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))
+    assert choose("cuda", torch.bfloat16) is not None
+    assert choose("cuda", torch.float32) is None
+    assert choose("cpu", torch.bfloat16) is None
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (7, 5))
+    assert choose("cuda", torch.bfloat16) is None
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", old_varlen)
+    assert choose("cuda", torch.bfloat16) is None
+
+
+def test_a_row_longer_than_the_models_window_is_refused_and_not_scored_wrongly() -> None:
+    query, key, value = (torch.randn(1, heads, 9, WIDTH) for heads in (HEADS, KV_HEADS, KV_HEADS))
+    layout = Layout([Segment((0, 9))])
+    attend(LAYER, query, key, value, None, segments=layout, sliding_window=9)
+    with pytest.raises(ModelError, match="attention window of 8"):
+        attend(LAYER, query, key, value, None, segments=layout, sliding_window=8)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -120,8 +162,3 @@ def test_a_run_that_remembers_keeps_its_keys_without_their_history() -> None:
     assert memory.tokens == 3
     assert torch.equal(memory.keys[0], key)
     assert not memory.keys[0].requires_grad
-
-
-def test_on_a_cpu_and_in_float32_no_variable_length_kernel_is_taken() -> None:
-    assert attention.variable_length_kernel("cpu", torch.bfloat16) is None
-    assert attention.variable_length_kernel("cuda", torch.float32) is None

@@ -17,7 +17,7 @@ def given(words: int, with_bias: bool) -> tuple[Tensor, Tensor, Tensor, Tensor |
     torch.manual_seed(0)
     hidden = torch.randn(TOKENS, WIDTH, requires_grad=True)
     weight = torch.randn(words, WIDTH, requires_grad=True)
-    bias = torch.randn(words) if with_bias else None
+    bias = torch.randn(words, requires_grad=True) if with_bias else None
     return hidden, torch.randint(0, words, (TOKENS,)), weight, bias
 
 
@@ -44,9 +44,10 @@ def test_log_probs_entropy_and_gradients_equal_the_whole_softmax(
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(entropy, -(logprobs.exp() * logprobs).sum(-1), atol=1e-4, rtol=1e-4)
     assert not entropy.requires_grad
+    learned = (hidden, weight) if bias is None else (hidden, weight, bias)
     for mine, other in zip(
-        torch.autograd.grad((ours * scale).sum(), (hidden, weight)),
-        torch.autograd.grad((theirs * scale).sum(), (hidden, weight)),
+        torch.autograd.grad((ours * scale).sum(), learned),
+        torch.autograd.grad((theirs * scale).sum(), learned),
         strict=True,
     ):
         torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-4)
@@ -88,6 +89,27 @@ def test_a_token_that_is_all_but_impossible_has_a_finite_exact_log_prob() -> Non
 
 def test_without_autograd_there_is_no_entropy_and_nothing_else_changes() -> None:
     hidden, targets, weight, bias = given(50, True)
-    scored, entropy = head.TokenLogProbs.apply(hidden.detach(), targets, weight.detach(), bias)  # type: ignore[no-untyped-call]
+    scored, entropy = head.TokenLogProbs.apply(
+        hidden.detach(), targets, weight.detach(), None if bias is None else bias.detach()
+    )  # type: ignore[no-untyped-call]
     assert entropy.isnan().all()
     torch.testing.assert_close(scored, head.TokenLogProbs.apply(hidden, targets, weight, bias)[0])  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("certain", [2.0, 6.0, 10.0])
+def test_in_bfloat16_the_gradient_of_all_but_certain_tokens_is_right_too(certain: float) -> None:
+    torch.manual_seed(1)
+    weight = (torch.randn(300, 64) / 8).bfloat16()
+    targets = torch.arange(20)
+    hidden = (weight[targets].float() * certain * 2 + 0.1 * torch.randn(20, 64)).bfloat16().requires_grad_()
+    logprobs, entropy = head.TokenLogProbs.apply(hidden, targets, weight, None)  # type: ignore[no-untyped-call]
+    (ours,) = torch.autograd.grad(logprobs.sum(), hidden)
+    exact = hidden.detach().double().requires_grad_()
+    wanted = (exact @ weight.double().T).log_softmax(-1).gather(1, targets[:, None]).sum()
+    (right,) = torch.autograd.grad(wanted, exact)
+    plain = (hidden @ weight.T).float().log_softmax(-1).gather(1, targets[:, None]).sum()
+    (torchs,) = torch.autograd.grad(plain, hidden)
+    mine, theirs = (((g.double() - right).norm(dim=1) / right.norm(dim=1)).median() for g in (ours, torchs))
+    # The logits' own rounding, which both share, is all that may be left.
+    assert mine < 1.2 * theirs + 0.005
+    assert entropy.min() > -1e-3

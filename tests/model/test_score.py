@@ -141,7 +141,8 @@ def test_a_model_whose_head_is_not_all_of_its_logits_is_refused(tiny: Policy, ti
 
 @pytest.mark.model
 def test_packed_scores_are_exact_on_the_real_model(bundled: Policy) -> None:
-    assert check_exactness(bundled, ChatEncoder(bundled.tokenizer), 1e-4) < 1e-4
+    for frozen in (False, True):
+        assert check_exactness(bundled, ChatEncoder(bundled.tokenizer), 1e-4, frozen) < 1e-4
 
 
 def leaking(batch: Pack) -> Pack:
