@@ -112,6 +112,10 @@ def test_a_diverging_night_reverts(home: Home, config: Config) -> None:
     record = run(home, config.model_copy(update={"finetune": wild}))
     assert record.night["outcome"] == "reverted"
     assert generations.pointed(home) is None
+    rows = sqlite3.connect(home.ledger).execute("SELECT phase, loss, grad_norm FROM steps").fetchall()
+    assert rows  # what led there is in the ledger
+    assert record.training is not None
+    assert record.training["report"]["symptoms"] is not None
 
 
 def test_labels_swapped_at_the_door_of_training_are_noticed(

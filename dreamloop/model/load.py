@@ -40,6 +40,7 @@ class Policy:
     Attributes:
         name: how the user named it. digest: SHA-256 of its weight and config files.
         device, dtype: of the base weights.
+        head, head_name: the LM head and the last part of its name.
         packable: whether rows may share a sequence (not for linear attention or short windows).
     """
 
@@ -53,6 +54,8 @@ class Policy:
         self.packable = _packable(model, pack_tokens)
         self.trunk: nn.Module = model.base_model
         self.head: nn.Linear = model.get_output_embeddings()
+        whole = next((key for key, module in model.named_modules() if module is self.head), "")
+        self.head_name = whole.rpartition(".")[2]
         self.peft: Any = None
         self.active: Adapter | None = None
         model.requires_grad_(False)
@@ -129,12 +132,6 @@ class Policy:
         """The adapter's parameters by name."""
         marker = f".{name}."
         return {key: value for key, value in self.peft.named_parameters() if marker in key}
-
-    @property
-    def head_name(self) -> str:
-        """The last part of the LM head's name."""
-        name: str = next(key for key, module in self.model.named_modules() if module is self.head)
-        return name.rpartition(".")[2]
 
     def adapted(self, name: Adapter) -> list[str]:
         """Names of the layers that the adapter stands on."""

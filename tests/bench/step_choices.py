@@ -21,7 +21,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, pstdev
 from typing import Any
 
 import numpy as np
@@ -143,13 +143,14 @@ def told(
 
 
 def line(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over seeds of every number, by choice."""
+    """Mean and standard deviation of every number over these seeds, by choice."""
     numbers = [key for key in rows[0] if key not in {"choice", "seed"}]
     choices: dict[str, Any] = {}
     for name in (*FIRST, *SECOND):
         own = [row for row in rows if row["choice"] == name]
         choices[name] = {
-            key: [round(fmean(row[key] for row in own), 5), round(stdev(row[key] for row in own), 5)] for key in numbers
+            key: [round(fmean(row[key] for row in own), 5), round(pstdev(row[key] for row in own), 5)]
+            for key in numbers
         }
     return {
         "choices": choices,
