@@ -159,13 +159,13 @@ class Replay(Section):
         2.0, ge=1, allow_inf_nan=False, description="Evens the sources out: 1 is proportional, large is equal shares."
     )
     quality: dict[str, Positive] = Field(
-        {}, examples=[{"base": 1.0, "replay.jsonl": 2.0}], description="Weights by file name or 'base'; others have 1."
+        {},
+        examples=[{"base": 1.0, "replay.jsonl": 2.0}],
+        description="For mix 'quality': weights by file name or 'base'; others have 1.",
     )
 
     @model_validator(mode="after")
-    def _quality_is_used(self) -> Replay:
-        if self.quality and self.mix != "quality":
-            raise ValueError("quality needs mix 'quality'; the other ways of mixing would ignore it")
+    def _quality_names_sources(self) -> Replay:
         known = {"base", *(path.name for path in self.chat_files)}
         if unknown := sorted(self.quality.keys() - known):
             raise ValueError(f"quality names {unknown[0]!r}, which is no source; there are {', '.join(sorted(known))}")

@@ -116,8 +116,10 @@ def _fault(error: ErrorDetails) -> str:
         meant = _meant(key)
         mend = f"Did you mean '{meant}'?" if meant else "'dreamloop init' writes a file with all there are."
         return f"there is no '{key}'. {mend}"
-    why = error["msg"][:1].lower() + error["msg"][1:]
-    return f"'{key}' cannot be {error['input']!r}: {why}. Correct or remove the line."
+    why = error["msg"].removeprefix("Value error, ")
+    if isinstance(error["input"], Mapping):  # knobs that do not fit together
+        return f"{f'[{key}]: ' if key else ''}{why}."
+    return f"'{key}' cannot be {error['input']!r}: {why[:1].lower() + why[1:]}. Correct or remove the line."
 
 
 def _meant(key: str) -> str | None:

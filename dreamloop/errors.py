@@ -70,3 +70,9 @@ class UnusableRow(DreamloopError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, short enough for a sentence."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]

@@ -16,7 +16,8 @@ from dreamloop.config import Config, Gate, Night, Replay, Vllm
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.vllm_client import VllmClient
 from dreamloop.model.vllm_server import Spec, VllmServer, serving
 from dreamloop.paths import SAMPLES, Home, default_home

@@ -118,3 +118,24 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 
 def test_sources_are_relative_to_the_file(tmp_path: Path) -> None:
     assert load_config(written(tmp_path, 'sources = ["logs"]\n')).sources == (tmp_path / "logs",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[finetune]\nlabel_smoothing = 0.1\n",
+            "[finetune]: label_smoothing needs loss_type 'robust';",
+        ),
+        ("dtype = 'bfloat16'\n[finetune]\nmethod = 'full'\n", "finetune.method 'full' needs dtype 'float32'"),
+        (
+            "[replay]\nquality = { other = 2.0 }\n",
+            "[replay]: quality names 'other', which is no source;",
+        ),
+    ],
+)
+def test_knobs_that_do_not_fit_together_are_told_without_the_whole_table(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, text))
+    assert said in str(caught.value)
+    assert "{" not in str(caught.value)

@@ -14,7 +14,7 @@ from dreamloop.collect.signals import capitulates
 from dreamloop.errors import UnusableRow
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder, Row
-from dreamloop.model.load import Adapter, Policy
+from dreamloop.model.policy import Adapter, Policy
 from dreamloop.model.sampler import Request, Sampler
 from dreamloop.model.score import completion_logprobs
 from dreamloop.prompts import Prompt

@@ -16,7 +16,7 @@ from torch import Tensor
 from dreamloop.errors import ModelError
 from dreamloop.finetune.parts import Done, Part
 from dreamloop.finetune.rows import scored_tokens
-from dreamloop.model.load import Policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.score import whole_rows
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dreamloop.errors import ConfigError, StateError
-from dreamloop.model.load import Policy
+from dreamloop.model.policy import Policy
 from dreamloop.records import Recipe
 
 FILE = "moments.safetensors"

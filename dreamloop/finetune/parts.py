@@ -13,8 +13,8 @@ from torch import Tensor
 from dreamloop.finetune import losses
 from dreamloop.finetune.rows import CHOSEN, REJECTED, scored_tokens
 from dreamloop.model.encode import Row
-from dreamloop.model.load import Policy
 from dreamloop.model.pack import Pack
+from dreamloop.model.policy import Policy
 from dreamloop.model.score import token_kl_to_base, token_scores
 from dreamloop.records import Recipe
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
@@ -68,9 +69,8 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
             general = [pick.row for pick in picked]
 
             def parts(batch: list[Pair] = batch, general: list[Row] = general, index: int = index) -> list[Part]:
-                if (
-                    index == 0 and trainer.accumulator.pack_tokens != budget
-                ):  # memory ended, so the packs are others now
+                # Where memory ended in the first step, the packs are smaller now and so must be the reference's.
+                if index == 0 and trainer.accumulator.pack_tokens != budget:
                     reference.update(score_batches(trainer, rows, batches))
                 pairs = Pairs([rows[pair] for pair in batch], [reference[pair] for pair in batch], recipe)
                 return [pairs, KlAnchor(general, recipe.anchor_weight)] if general else [pairs]
@@ -99,9 +99,10 @@ def score_batches(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[
 
 
 def _check_start(loss: float | None, recipe: Recipe, dtype: torch.dtype) -> None:
+    started = math.nan if loss is None else loss
     expected = losses.at_reference(recipe.loss_type, recipe.beta)
     tolerance = (1e-4 if dtype == torch.float32 else 0.02) * max(1.0, expected)
-    if loss is None or not abs(loss - expected) <= tolerance:
+    if not abs(started - expected) <= tolerance:
         raise InvariantBroken(
-            f"DPO started at {loss:.5f} instead of {expected:.5f}: the reference is not the starting policy."
+            f"DPO started at {started:.5f} instead of {expected:.5f}: the reference is not the starting policy."
         )

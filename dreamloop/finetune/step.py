@@ -15,7 +15,7 @@ from dreamloop.finetune.accumulate import Accumulator, norm
 from dreamloop.finetune.optimizer import Moments, make_optimizer, moments_of, resume
 from dreamloop.finetune.parts import Done, Facts, Part
 from dreamloop.log import Progress
-from dreamloop.model.load import Policy, Snapshot
+from dreamloop.model.policy import Policy, Snapshot
 from dreamloop.records import Recipe, Step
 
 Phase = Literal["sft", "dpo"]

@@ -21,7 +21,7 @@ from dreamloop.finetune.symptoms import symptoms
 from dreamloop.log import Progress
 from dreamloop.model.device import peak_memory_mb
 from dreamloop.model.encode import ChatEncoder, Row
-from dreamloop.model.load import Policy
+from dreamloop.model.policy import Policy
 from dreamloop.records import ChatRow, Pair, Recipe, ReplayShare, Step, StepReport
 
 

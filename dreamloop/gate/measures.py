@@ -18,7 +18,7 @@ from dreamloop.gate.statistics import Interval, auc, bootstrap_interval, mean_in
 from dreamloop.gate.suite import DOMAINS, Probe, Suite
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Adapter, Policy
+from dreamloop.model.policy import Adapter, Policy
 from dreamloop.records import Evidence, Measure
 
 Scores = Mapping[str, float]

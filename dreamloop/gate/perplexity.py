@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dreamloop.gate.suite import Document
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.score import completion_logprobs
 
 DOCUMENT_TOKENS = 512

@@ -21,7 +21,7 @@ from dreamloop.paths import Home
 from dreamloop.records import Generation
 
 if TYPE_CHECKING:  # going back to an earlier generation must work without torch
-    from dreamloop.model.load import Policy
+    from dreamloop.model.policy import Policy
 
 WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
 WHOLE_CONFIG = "config.json"  # where all weights were trained, a generation is a model's folder

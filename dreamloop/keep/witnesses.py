@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamloop.errors import StateError
 from dreamloop.model.encode import Row
-from dreamloop.model.load import Adapter, Policy
+from dreamloop.model.policy import Adapter, Policy
 from dreamloop.model.score import completion_logprobs
 from dreamloop.records import Scores, Witness, Witnesses
 

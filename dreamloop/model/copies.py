@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dreamloop.errors import ModelError
-from dreamloop.model.load import Adapter, Policy, Snapshot
+from dreamloop.model.policy import Adapter, Policy, Snapshot
 
 Weights = dict[str, Tensor]
 

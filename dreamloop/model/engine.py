@@ -20,7 +20,8 @@ from dreamloop.errors import ConfigError, EngineError, StateError
 from dreamloop.log import Progress
 from dreamloop.model.device import placement
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Adapter, load_tokenizer
+from dreamloop.model.load import load_tokenizer
+from dreamloop.model.policy import Adapter
 from dreamloop.model.sampler import Sampler, TransformersSampler
 from dreamloop.model.vllm_client import Address, VllmClient
 from dreamloop.model.vllm_sampler import VllmSampler

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder, Tokens
-from dreamloop.model.load import Adapter, Policy
+from dreamloop.model.policy import Adapter, Policy
 from dreamloop.records import Context, Reply
 
 

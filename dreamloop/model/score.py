@@ -18,8 +18,8 @@ from dreamloop.log import Progress, Silent
 from dreamloop.model.attention import Layout, Memory
 from dreamloop.model.encode import ChatEncoder, Row
 from dreamloop.model.head import TokenKL, TokenLogProbs
-from dreamloop.model.load import Policy
 from dreamloop.model.pack import Pack, Strip, alone, pack
+from dreamloop.model.policy import Policy
 from dreamloop.records import Message
 
 _UNUSED = torch.zeros(1, 1, 1, 1)  # transformers makes no mask of its own where a 4D one is given; `attend` reads none

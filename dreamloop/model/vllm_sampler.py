@@ -14,7 +14,7 @@ import httpx
 from dreamloop.errors import EngineError
 from dreamloop.log import Advance, Progress
 from dreamloop.model.encode import ChatEncoder, Tokens
-from dreamloop.model.load import Adapter
+from dreamloop.model.policy import Adapter
 from dreamloop.model.sampler import Request, reply_of
 from dreamloop.model.vllm_client import Address
 from dreamloop.records import Reply

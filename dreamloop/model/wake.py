@@ -18,7 +18,8 @@ from dreamloop.log import Progress
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.copies import WholeWeights
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Adapter, Policy, load_policy, local_folder
+from dreamloop.model.load import load_policy, local_folder
+from dreamloop.model.policy import Adapter, Policy
 from dreamloop.model.score import check_exactness
 from dreamloop.records import Generation
 

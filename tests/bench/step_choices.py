@@ -43,7 +43,8 @@ from dreamloop.gate.suite import Probe, load_suite
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.sampler import TransformersSampler
 from dreamloop.model.wake import new_adapter
 from dreamloop.paths import Home, default_home

@@ -56,7 +56,8 @@ from dreamloop.gate.suite import ITEMS
 from dreamloop.log import Silent, setup
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder, Row
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
 from dreamloop.paths import Home, default_home
 from dreamloop.records import Message, Pair, Provenance
 

@@ -7,7 +7,7 @@ import pytest
 from dreamloop.collect.rewrite import choose, draft
 from dreamloop.log import Progress, Silent
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Adapter, Policy
+from dreamloop.model.policy import Adapter, Policy
 from dreamloop.model.sampler import Request
 from dreamloop.paths import prompts_folder
 from dreamloop.prompts import load_prompt

@@ -20,7 +20,8 @@ from dreamloop.finetune.accumulate import Accumulator
 from dreamloop.finetune.parts import Done, KlAnchor, Pairs, Part, SftRows
 from dreamloop.finetune.recipe import recipe_of
 from dreamloop.model.encode import Branch, Row
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
 
 LORA = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False)
 RECIPE = replace(recipe_of(Finetune(), seed=0), beta=0.5, rpo_alpha=0.7)
@@ -59,15 +60,34 @@ def test_loss_and_gradient_depend_on_neither_packing_nor_order_nor_the_number_of
     shuffled = list(rows)
     draw.shuffle(shuffled)
     done, found = gradients(policy, shuffled, budget)
-    scored = sum(len(row.branches[0].tokens) for row in rows)
-    for part, weights in enumerate(
-        ([1 / len(rows)] * len(rows), [1 / len(rows)] * len(rows), [len(r.branches[0].tokens) / scored for r in rows])
-    ):
+    scored = [len(row.branches[0].tokens) for row in rows]
+    by_rows, by_tokens = [1 / len(rows)] * len(rows), [tokens / sum(scored) for tokens in scored]
+    for part, weights in enumerate((by_rows, by_rows, by_tokens)):
         by_hand = sum(w * one[part].loss for w, (one, _) in zip(weights, plain, strict=True))
         assert done[part].loss == pytest.approx(by_hand, rel=1e-3, abs=1e-5)
     _, again = gradients(policy, rows, 10_000)
     for name, gradient in again.items():
         torch.testing.assert_close(found[name], gradient, atol=2e-5, rtol=1e-3)
+
+
+@given(st.lists(pairs, min_size=1, max_size=5), st.integers(8, 200), st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+def test_the_gradient_is_the_mean_of_those_of_single_rows_also_where_nothing_can_be_packed(
+    policy: Policy, rows: list[Row], budget: int, packable: bool
+) -> None:
+    def sft_and_dpo(some: Sequence[Row], budget: int) -> dict[str, Tensor]:
+        Accumulator(policy, budget, frozen_contexts=False).gradients(lambda: three_parts(some)[:2])
+        return {name: p.grad.clone() for name, p in policy.trainable("candidate").items() if p.grad is not None}
+
+    alone = [sft_and_dpo([row], 1) for row in rows]
+    policy.packable = packable
+    try:
+        together = sft_and_dpo(rows, budget)
+    finally:
+        policy.packable = True
+    for name, gradient in together.items():
+        by_hand = torch.stack([one[name] for one in alone]).mean(0)
+        torch.testing.assert_close(gradient, by_hand, atol=2e-5, rtol=1e-3)
 
 
 def test_each_parts_gradient_is_measured_before_they_are_added(policy: Policy) -> None:

@@ -18,7 +18,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 from dreamloop.finetune import losses
 from dreamloop.finetune.rows import CHOSEN, REJECTED
 from dreamloop.model.encode import Branch, ChatEncoder, Row
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.score import completion_logprobs, packs_for, token_logprobs
 from dreamloop.records import Message
 

@@ -14,7 +14,8 @@ from dreamloop.errors import ConfigError
 from dreamloop.finetune.optimizer import FILE, make_optimizer, moments_of, read_moments, resume, write_moments
 from dreamloop.finetune.recipe import recipe_of
 from dreamloop.model.copies import WholeWeights
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
 
 RECIPE = recipe_of(Finetune(), seed=0)
 

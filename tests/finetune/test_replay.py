@@ -14,7 +14,7 @@ from dreamloop.config import Replay
 from dreamloop.errors import ConfigError
 from dreamloop.finetune.replay import PIECE, base_answers, chat_rows, mixed, text_rows
 from dreamloop.log import Progress, Silent
-from dreamloop.model.load import Adapter
+from dreamloop.model.policy import Adapter
 from dreamloop.model.sampler import Request
 from dreamloop.records import Reply
 

@@ -23,7 +23,8 @@ from dreamloop.model import score
 from dreamloop.model.bundled import NAME
 from dreamloop.model.copies import WholeWeights
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.wake import new_adapter
 from dreamloop.records import ChatRow, Message, Pair, Provenance, Recipe, ReplayShare, Step, StepReport
 

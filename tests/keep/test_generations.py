@@ -9,7 +9,8 @@ from peft import LoraConfig
 from dreamloop.errors import StateError
 from dreamloop.keep import generations as g
 from dreamloop.model.encode import Branch, Row
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.score import completion_logprobs
 from dreamloop.paths import Home
 

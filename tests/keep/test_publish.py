@@ -17,7 +17,8 @@ from dreamloop.keep.publish import Swap, go_live, prove
 from dreamloop.keep.witnesses import choose_witnesses, read_witnesses, write_witnesses
 from dreamloop.log import Silent
 from dreamloop.model.encode import Branch, ChatEncoder, Row
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.vllm_client import VllmClient
 from dreamloop.paths import Home
 from dreamloop.records import Message, Witnesses

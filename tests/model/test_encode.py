@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dreamloop.errors import UnusableRow
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Policy
+from dreamloop.model.policy import Policy
 from dreamloop.records import Message
 
 ASK = (Message("user", "What is the total?"),)

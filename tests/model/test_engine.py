@@ -17,7 +17,7 @@ from dreamloop.errors import EngineError
 from dreamloop.keep.generations import write_candidate
 from dreamloop.log import Advance
 from dreamloop.model.engine import writing
-from dreamloop.model.load import Policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.sampler import Request
 from dreamloop.model.wake import Model
 from dreamloop.paths import Home

@@ -11,8 +11,8 @@ from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
-from dreamloop.model.load import Policy
 from dreamloop.model.lora import FusedLinear, fuse, hidden_by_dropout
+from dreamloop.model.policy import Policy
 
 
 class Net(nn.Module):

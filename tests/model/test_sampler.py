@@ -4,7 +4,7 @@ import pytest
 
 from dreamloop.log import Silent
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.sampler import Request, TransformersSampler
 from dreamloop.records import Message, Reply
 

@@ -18,8 +18,9 @@ from dreamloop.model import score
 from dreamloop.model.attention import Segment
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import Branch, ChatEncoder, Row
-from dreamloop.model.load import Policy, load_policy
+from dreamloop.model.load import load_policy
 from dreamloop.model.pack import Pack
+from dreamloop.model.policy import Policy
 from dreamloop.model.score import (
     check_exactness,
     completion_logprobs,

@@ -11,7 +11,7 @@ from dreamloop.errors import EngineError
 from dreamloop.keep.generations import write_candidate
 from dreamloop.log import Silent
 from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.load import Policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.sampler import Request, TransformersSampler
 from dreamloop.model.vllm_client import Address, VllmClient
 from dreamloop.model.vllm_sampler import VllmSampler

@@ -12,7 +12,7 @@ from dreamloop.config import Config
 from dreamloop.errors import ModelError
 from dreamloop.keep.generations import promote, write_candidate
 from dreamloop.log import Silent
-from dreamloop.model import load
+from dreamloop.model import load, policy
 from dreamloop.model.wake import Model, wake
 from dreamloop.paths import Home
 
@@ -49,7 +49,7 @@ def test_frozen_contexts_are_checked_and_refused_where_packs_are_impossible(
     tiny_folder: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert woken(tiny_folder, home, context_gradient="frozen").exactness < 1e-4
-    monkeypatch.setattr(load, "_packable", lambda *_: False)
+    monkeypatch.setattr(policy, "_packable", lambda *_: False)
     with pytest.raises(ModelError, match="contexts cannot run apart"):
         woken(tiny_folder, home, context_gradient="frozen")
     assert woken(tiny_folder, home).exactness < 1e-4
