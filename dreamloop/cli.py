@@ -60,10 +60,11 @@ def cycle(
     changes: dict[str, Any] = {"sources": sources} if sources else {}
     if seed is not None:
         changes["seed"] = seed
-    from dreamloop.cycle import run_night  # noqa: PLC0415 - seconds of import, after the cheap mistakes
     from dreamloop.log import setup  # noqa: PLC0415
 
-    progress = setup(verbose)
+    progress = setup(verbose)  # before the libraries, which have things to say while they are imported
+    from dreamloop.cycle import run_night  # noqa: PLC0415 - seconds of import, after the cheap mistakes
+
     for wanted in _STOPS:
         signal.signal(wanted, _interrupt)
     night = run_night(place, config.model_copy(update=changes), progress, lambda: datetime.now(UTC))
@@ -262,9 +263,11 @@ def _published(place: Any, config: Any) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from dreamloop.log import setup  # noqa: PLC0415
+
+    progress = setup()  # before the libraries, as above
     from dreamloop.swap import publish as publish_current  # noqa: PLC0415 - seconds of import
 
-    return publish_current(place, config, setup(), lambda: datetime.now(UTC))
+    return publish_current(place, config, progress, lambda: datetime.now(UTC))
 
 
 def _print_night(place: Any, night: int, as_json: bool) -> None:

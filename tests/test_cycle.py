@@ -315,12 +315,13 @@ def test_a_template_that_refuses_a_conversation_costs_that_conversation_only(
     assert record.training is not None
 
 
-def test_a_broken_step_leaves_its_recipe_and_sets_its_mined_pairs_aside(home: Home, config: Config) -> None:
+def test_a_broken_step_leaves_its_recipe_and_steps_and_sets_its_mined_pairs_aside(home: Home, config: Config) -> None:
     wild = config.finetune.model_copy(update={"dpo_learning_rate": 1e6, "sft": False})
     record = run(home, config.model_copy(update={"finetune": wild}))
     assert record.night["outcome"] == "reverted"
     assert record.training is not None
-    assert record.training["report"] is None
+    assert record.training["report"].keys() == {"steps", "symptoms"}
+    assert record.training["report"]["steps"]
     assert record.training["recipe"]["dpo_learning_rate"] == 1e6
     assert History(home.ledger, home.lock).pending() == sum(row["n"] for row in record.mined) - 10
 
