@@ -3,8 +3,7 @@
 A pack holds many short segments, so one dense (T, T) mask would spend most of its work on tokens that may
 not look at each other. Here every segment is its own small attention over [memory, context, itself]: plain
 causal where nothing comes before, lower-right causal otherwise. On a GPU all segments go through one call of
-a variable-length kernel: flash-attn where it is installed, else torch's own. Both align the causal mask at
-the lower right, as is needed here (https://github.com/Dao-AILab/flash-attention, version 2.1 on).
+a variable-length kernel.
 
 transformers calls `attend` in place of its own attention (AttentionInterface,
 https://huggingface.co/docs/transformers/attention_interface); without a layout it is plain sdpa.
@@ -12,10 +11,8 @@ https://huggingface.co/docs/transformers/attention_interface); without a layout 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from inspect import signature
 from itertools import accumulate
 from typing import Any
 
@@ -24,12 +21,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from dreamloop.errors import ModelError
+from dreamloop.model.kernels import Line, variable_length_kernel
 
 NAME = "dreamloop_segments"
 
 Slice = tuple[int, int]
 NOTHING: Slice = (0, 0)
-_AMPERE = (8, 0)  # the first compute capability that both kernels are written for
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +83,12 @@ class Layout:
             self._masks[shape] = hidden.triu_(segment.before + 1)
         return self._masks[shape]
 
-    def line(self, device: torch.device) -> _Line:
+    def line(self, device: torch.device) -> Line:
         """The segments one behind the other, as variable-length kernels want them."""
         if device not in self._lines:
             self._lines[device] = _line(self.segments, self.memory.tokens if self.memory else 0, device)
-        line: _Line = self._lines[device]
+        line: Line = self._lines[device]
         return line
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """Which keys stand behind each other, int64, and where segments begin and end, int32."""
-
-    keys: Tensor
-    query_ends: Tensor
-    key_ends: Tensor
-    longest_query: int
-    longest_key: int
-
-
-Kernel = Callable[[Tensor, Tensor, Tensor, _Line, float | None], Tensor]
 
 
 def attend(
@@ -176,7 +159,7 @@ def _picked(tensor: Tensor, parts: Sequence[tuple[int, ...]]) -> Tensor:
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
 
 
-def _line(segments: Sequence[Segment], remembered: int, device: torch.device) -> _Line:
+def _line(segments: Sequence[Segment], remembered: int, device: torch.device) -> Line:
     keys: list[int] = []
     for segment in segments:
         keys += range(*segment.memory)
@@ -188,47 +171,7 @@ def _line(segments: Sequence[Segment], remembered: int, device: torch.device) ->
     def ends(counts: Sequence[int]) -> Tensor:
         return torch.tensor([0, *accumulate(counts)], dtype=torch.int32, device=device)
 
-    return _Line(torch.tensor(keys, device=device), ends(queries), ends(lengths), max(queries), max(lengths))
-
-
-@cache
-def variable_length_kernel(device: str, dtype: torch.dtype) -> Kernel | None:
-    """flash-attn's kernel, torch's own, or None where neither works: on a CPU, in float32, before Ampere."""
-    if device != "cuda" or dtype == torch.float32 or torch.cuda.get_device_capability() < _AMPERE:
-        return None
-    try:
-        import flash_attn  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415 - an optional package
-
-        return _through_flash_attn(flash_attn.flash_attn_varlen_func)
-    except ImportError:
-        pass
-    try:
-        from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - newer than the oldest torch allowed
-    except ImportError:
-        return None
-    known = signature(varlen_attn).parameters  # its first versions had fewer knobs
-    return _through_torch(varlen_attn) if {"scale", "window_size", "enable_gqa"} <= known.keys() else None
-
-
-def _through_flash_attn(function: Callable[..., Tensor]) -> Kernel:
-    def kernel(query: Tensor, key: Tensor, value: Tensor, line: _Line, scaling: float | None) -> Tensor:
-        return function(
-            query, key, value, line.query_ends, line.key_ends, line.longest_query, line.longest_key,
-            softmax_scale=scaling, causal=True,
-        )  # fmt: skip
-
-    return kernel
-
-
-def _through_torch(function: Callable[..., Any]) -> Kernel:
-    def kernel(query: Tensor, key: Tensor, value: Tensor, line: _Line, scaling: float | None) -> Tensor:
-        result: Tensor = function(
-            query, key, value, line.query_ends, line.key_ends, line.longest_query, line.longest_key,
-            scale=scaling, window_size=(-1, 0), enable_gqa=query.shape[1] != key.shape[1],
-        )  # fmt: skip
-        return result
-
-    return kernel
+    return Line(torch.tensor(keys, device=device), ends(queries), ends(lengths), max(queries), max(lengths))
 
 
 def install() -> str:

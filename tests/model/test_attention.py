@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dreamloop.errors import ModelError
-from dreamloop.model import attention
+from dreamloop.model import attention, kernels
 from dreamloop.model.attention import Layout, Memory, Segment, attend
 from dreamloop.model.encode import Branch, Row
 from dreamloop.model.pack import Pack, pack
@@ -90,14 +90,14 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     module.flash_attn_varlen_func = varlen  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "flash_attn", module if request.param == "flash-attn" else None)
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", torchs_varlen)
-    real = attention.variable_length_kernel.__wrapped__
+    real = kernels.variable_length_kernel.__wrapped__
     if request.param != "one by one":
         monkeypatch.setattr(attention, "variable_length_kernel", lambda *_: real("cuda", torch.bfloat16))
     return str(request.param)
 
 
 def test_kernels_are_taken_only_where_they_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose = attention.variable_length_kernel.__wrapped__
+    choose = kernels.variable_length_kernel.__wrapped__
     monkeypatch.setitem(sys.modules, "flash_attn", None)
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", torchs_varlen)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (8, 0))
