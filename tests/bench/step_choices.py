@@ -139,7 +139,6 @@ def told(
         "chosen": report.chosen_after - report.chosen_before,
         "margin": report.margin_after - report.margin_before,
         "drift": report.update_norm,
-        "seconds": report.seconds,
     }
 
 
