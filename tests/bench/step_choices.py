@@ -3,8 +3,8 @@
 Each seed dreams 24 twins a night and trains them with the usual recipe and seven general answers of the base model.
 First nights: as it is; contexts frozen; a guard on chosen replies. Second nights, continuing the first: a fresh
 optimizer; the first night's moments. Measured on 36 fresh twins and the gate's prose, none of them trained on: change
-of discrimination (margin between wrong and right directions, nats per token), AUC, log-prob of the chosen replies,
-perplexity (nats per token), and the seconds of the training.
+of discrimination (margin between wrong and right directions, nats per token), AUC and perplexity (nats per token);
+and of the taught pairs the change of the chosen replies' log-prob and of the margin. Speed is train_step.py's business.
 
     python tests/bench/step_choices.py [--seeds 3] [--home FOLDER]   runs what is not finished yet
     python tests/bench/step_choices.py --report                      prints the last finished run
