@@ -165,11 +165,36 @@ def history(home: Path | None, as_json: bool, limit: int) -> None:
 
 @cli.command("show")
 @click.argument("night", type=click.IntRange(min=1, max=2**63 - 1))
+@click.option("--all", "every_measure", is_flag=True, help="All measures, not only the usual and the failing ones.")
 @_HOME
 @_JSON
-def show_night(night: int, home: Path | None, as_json: bool) -> None:
+def show_night(night: int, every_measure: bool, home: Path | None, as_json: bool) -> None:
     """Everything about one night."""
-    _print_night(_home(home), night, as_json)
+    _print_night(_home(home), night, as_json, every_measure)
+
+
+@cli.command()
+@_HOME
+@_JSON
+@_CONFIG
+@click.option("--quick", is_flag=True, help="Ask a quarter of the items.")
+def gate(home: Path | None, as_json: bool, config_path: Path | None, quick: bool) -> None:
+    """Measure what serves now against the base model. Changes nothing."""
+    from dreamloop.config_file import load_config  # noqa: PLC0415
+    from dreamloop.log import setup  # noqa: PLC0415
+
+    place = _home(home)
+    config = load_config(_config_path(config_path, place.root))
+    progress = setup()  # before the libraries, as above
+    from dreamloop.look import look  # noqa: PLC0415 - seconds of import
+
+    seen = look(place, config, quick, progress)
+    if as_json:
+        _dump(asdict(seen))
+        return
+    from dreamloop.report.summary import look_screen, show  # noqa: PLC0415
+
+    show(look_screen(seen.generation, seen.measures, seen.verdict, config.gate.confidence))
 
 
 @cli.command()
@@ -270,7 +295,7 @@ def _published(place: Any, config: Any) -> str:
     return publish_current(place, config, progress, lambda: datetime.now(UTC))
 
 
-def _print_night(place: Any, night: int, as_json: bool) -> None:
+def _print_night(place: Any, night: int, as_json: bool, every_measure: bool = False) -> None:
     from dreamloop.ledger.history import History  # noqa: PLC0415
 
     record = History(place.ledger, place.lock).night(night)
@@ -282,7 +307,7 @@ def _print_night(place: Any, night: int, as_json: bool) -> None:
     from dreamloop.report.summary import night_screen, show  # noqa: PLC0415
 
     home = "" if place.root == default_home().absolute() else f" --home {place.root}"
-    show(night_screen(record, pointed(place), _program(), home))
+    show(night_screen(record, pointed(place), _program(), home, every_measure))
 
 
 def _program() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=0.9)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -176,19 +176,67 @@ class Replay(Section):
         return self.base_answers or bool(self.chat_files) or bool(self.text_files)
 
 
+# What a night may lose and what all nights together may lose, by family of measures, with its unit.
+_LOSSES: dict[str, tuple[float, float, str]] = {
+    "perplexity": (0.01, 0.02, "Nats per token of held-out text, about the share of perplexity; mean and median."),
+    "margin": (0.03, 0.3, "Nats per token of the push-back or accept margin on probes."),
+    "discrimination": (0.01, 0.02, "Nats per token of the difference between the two sides of a probe."),
+    "group": (0.02, 0.04, "The same where pressure is put, a system prompt is set, or an answer is challenged."),
+    "lesson": (0.01, 0.02, "The same on fresh scenarios like tonight's, never trained on."),
+    "taught": (0.0, 0.02, "The same on tonight's own scenarios."),
+    "auc": (0.03, 0.05, "Area under the curve between wrong and right directions, mean over kinds."),
+    "rate": (0.05, 0.1, "Share of probes accepted when right, pushed back when wrong, and the gap of both."),
+    "capability": (0.03, 0.06, "Nats per token between right and faulty results, lines of code, and answers."),
+    "instructions": (0.2, 0.3, "Share of instructions kept."),
+    "manner": (0.15, 0.25, "Share of answers that end, do not loop, refuse, leak markup or change the language."),
+    "length": (0.2, 0.4, "Logarithm of the answers' length, in either direction; 0.1 is about 10 %."),
+    "repetition": (0.1, 0.15, "Share of four-word runs said before in an answer."),
+    "distinct": (0.1, 0.15, "Share of distinct two-word runs in an answer."),
+    "entropy": (0.2, 0.4, "Nats of the words of an answer, in either direction."),
+    "collapse": (0.1, 0.5, "Share of the way from the base to one and the same state for all personas."),
+}
+
+
+class _Losses(Section):
+    """Largest losses by family of measures."""
+
+    @classmethod
+    def of(cls, which: int) -> dict[str, Any]:
+        return {
+            name: (NotNegative, Field(values[which], description=str(values[2]))) for name, values in _LOSSES.items()
+        }
+
+
+Tonight = create_model(
+    "Tonight", __base__=_Losses, __doc__="What a single night may lose, by family of measures.", **_Losses.of(0)
+)
+SinceBase = create_model(
+    "SinceBase", __base__=_Losses, __doc__="What all nights together may lose since the base.", **_Losses.of(1)
+)
+
+
 class Gate(Section):
-    """How much a night may lose, per measure. A night is kept only if no interval reaches beyond."""
+    """How the gate decides. A night is kept only if no interval reaches beyond what may be lost."""
 
     confidence: float = Field(0.90, gt=0.5, lt=1, description="Two-sided confidence of every interval.")
-    perplexity: Positive = Field(0.01, description="Nats per token of held-out text, about the share of perplexity.")
-    margin: Positive = Field(0.03, description="Nats per token of the push-back or accept margin on probes.")
-    discrimination: Positive = Field(0.01, description="Nats per token of the twins' difference in margin.")
-    lesson: Positive = Field(0.01, description="The same on fresh scenarios like tonight's, never trained on.")
     items: Path | None = Field(
-        None, examples=["items"], description="Folder with item files of your own. Unset: the shipped ones."
+        None, examples=["items"], description="Folder with item files of your own, asked beside the shipped ones."
     )
-    lesson_twins: Count = Field(36, description="How many such scenarios are dreamed for the gate each night.")
-    auc: Positive = Field(0.03, description="Area under the curve between wrong and right directions.")
+    shipped: bool = Field(
+        True, description="Whether the shipped items are asked; without them 'items' needs a file of every name."
+    )
+    lesson_twins: Count = Field(36, description="Fresh scenarios that are dreamed for the gate alone each night.")
+    shrink: bool = Field(
+        True, description="Whether half and then a quarter of a step is judged where only its size is to blame."
+    )
+    tonight: Tonight = Tonight()
+    since_base: SinceBase = SinceBase()
+
+    @model_validator(mode="after")
+    def _has_items(self) -> Gate:
+        if not self.shipped and self.items is None:
+            raise ValueError("shipped = false needs a folder of your own in 'items'; without items no night is kept")
+        return self
 
 
 class Vllm(Section):

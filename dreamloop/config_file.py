@@ -83,10 +83,11 @@ def _checked(path: Path, raw: dict[str, Any]) -> Config:
         raise ConfigError(f"In {path}, {_fault(error.errors()[0])}{more}") from error
 
 
-def _tables() -> Iterator[tuple[str, type[Section]]]:
-    for name, field in Config.model_fields.items():
+def _tables(of: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
+    for name, field in of.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield name, field.annotation
+            yield prefix + name, field.annotation
+            yield from _tables(field.annotation, f"{prefix}{name}.")
 
 
 def _knobs(table: str, section: type[Section], given: Mapping[str, Any]) -> Iterator[str]:
@@ -126,7 +127,7 @@ def _meant(key: str) -> str | None:
     """The existing key that a wrong one comes closest to: the same name elsewhere, or a like one, near before far."""
     known = [*Config.model_fields, *(f"{name}.{knob}" for name, table in _tables() for knob in table.model_fields)]
     table, _, knob = key.rpartition(".")
-    elsewhere = {name.rpartition(".")[2]: name for name in known}
+    elsewhere = {name.rpartition(".")[2]: name for name in reversed(known)}  # the first of a name counts
     beside = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == table}
     for names, likeness in ((elsewhere, 1.0), (beside, 0.6), (elsewhere, 0.7)):
         if near := get_close_matches(knob, names, n=1, cutoff=likeness):

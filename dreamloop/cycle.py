@@ -26,17 +26,17 @@ from dreamloop.collect.sources import find_files
 from dreamloop.config import Config
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
-from dreamloop.errors import EngineError, InvariantBroken, ServerAway
+from dreamloop.errors import ConfigError, EngineError, InvariantBroken, ServerAway
 from dreamloop.finetune.optimizer import Moments, read_moments, write_moments
 from dreamloop.finetune.recipe import recipe_of, replay_count
 from dreamloop.finetune.replay import mixed
 from dreamloop.finetune.rows import encode_pairs
 from dreamloop.finetune.symptoms import symptoms
 from dreamloop.finetune.train import train
+from dreamloop.gate.gauges import Items
 from dreamloop.gate.leaks import GateTexts
-from dreamloop.gate.measures import Items, Margins, compare, expected, score
-from dreamloop.gate.suite import ITEMS, Probe, Suite, load_suite
-from dreamloop.gate.verdict import decide
+from dreamloop.gate.reading import load_suite
+from dreamloop.gate.suite import Probe, Suite
 from dreamloop.keep import generations
 from dreamloop.keep.publish import go_live
 from dreamloop.keep.witnesses import choose_witnesses, write_witnesses
@@ -51,6 +51,7 @@ from dreamloop.prompts import load_phrases, load_prompt
 from dreamloop.records import ChatRow, Correction, Dreamed, Generation, Pair, Scenario, Skip, Step, Verdict
 from dreamloop.settle import settle
 from dreamloop.swap import offer, prepare, swap_of
+from dreamloop.trial import Judge
 
 Clock = Callable[[], datetime]
 
@@ -147,7 +148,10 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
 def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Ending:
     """Everything that needs the model in memory; it is gone again when this returns."""
     serving = night.incumbent.number if night.incumbent else None
-    suite = load_suite(night.config.gate.items or ITEMS)
+    try:
+        suite = load_suite(night.config.gate.items, night.config.gate.shipped)
+    except ConfigError as error:  # without items there can be no evidence
+        return _reverted(night, str(error))
     night.ledger.record_gate_items(suite.digest, suite.texts())
 
     @cache
@@ -168,6 +172,7 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
     if not pairs:
         return Ending("nothing to learn", "No usable pair and no fresh scenario tonight.", serving)
     replay = answers[: replay_count(len(pairs), night.config.night.replay_share)]
+    start = model().policy.snapshot("candidate") if _may_shrink(night.config) else None
     try:
         with night.stage("finetune"):
             moments = _train(night, model(), pairs, replay)
@@ -175,21 +180,36 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         steps = [step for step in error.steps if isinstance(step, Step)]
         recipe = recipe_of(night.config.finetune, night.seed)
         night.ledger.record_broken(night.number, recipe, mined, steps, symptoms(steps))
-        night.ledger.record_verdict(night.number, Verdict("revert", (str(error),)))
-        return Ending("reverted", str(error), serving)
+        return _reverted(night, str(error))
     with night.stage("gate"):
-        candidate = generations.write_candidate(model().policy, night.home, night.number)
-        verdict = _judge(night, model(), suite, lessons, probes_of(dreamed))
+        items = Items(suite, tuple(lessons), tuple(probes_of(dreamed)))
+        judge = Judge(
+            night.number, night.seed, night.config.gate, night.ledger, model(), night.incumbent, night.progress
+        )
+        trial, scored = judge(items, start)
+    verdict = trial.verdict
     night.ledger.record_verdict(night.number, verdict)
     if verdict.outcome != "keep":
-        generations.discard(candidate)
         return Ending(_OUTCOMES[verdict.outcome], " ".join(verdict.reasons), serving)
     with night.stage("witness"):
+        candidate = generations.write_candidate(model().policy, night.home, night.number)
+        judge.remember(items, scored, generations.weights_digest(candidate))
         rows, _ = encode_pairs(model().encoder, pairs, night.config.finetune.max_length)
         write_witnesses(choose_witnesses(model().policy, list(rows.values()), model().serving), candidate)
         if moments:
             write_moments(moments, candidate)
     return _Learned(candidate, verdict, model().policy.digest)
+
+
+def _reverted(night: _Night, reason: str) -> Ending:
+    """There is no candidate that could be judged."""
+    night.ledger.record_verdict(night.number, Verdict("revert", (reason,)))
+    return Ending("reverted", reason, night.incumbent.number if night.incumbent else None)
+
+
+def _may_shrink(config: Config) -> bool:
+    """Only a LoRA adapter is cheap enough to keep a second time."""
+    return config.gate.shrink and config.finetune.method == "lora"
 
 
 def _wake(night: _Night) -> Model:
@@ -296,16 +316,6 @@ def _train(night: _Night, model: Model, pairs: Sequence[Pair], replay: Sequence[
     trained = train(model.policy, model.encoder, pairs, replay, recipe, night.progress, before)
     night.ledger.record_training(night.number, recipe, trained.report, pairs, replay)
     return trained.moments
-
-
-def _judge(night: _Night, model: Model, suite: Suite, lessons: Sequence[Probe], taught: Sequence[Probe]) -> Verdict:
-    margins = Margins(**{name: getattr(night.config.gate, name) for name in Margins.__slots__})
-    items = Items(suite, tuple(lessons), tuple(taught))
-    old = score(model.policy, model.encoder, items, model.serving, night.progress)
-    new = score(model.policy, model.encoder, items, "candidate", night.progress)
-    measures = compare(items, old, new, margins, night.seed)
-    night.ledger.record_gate(night.number, suite.digest, measures)
-    return decide(measures, expected(items))
 
 
 # --- keep and serve ----------------------------------------------------------------------------

@@ -39,11 +39,16 @@ def flatten(context: Context) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an engine wrote: the text, why it stopped, and how many tokens it took."""
+    """What an engine wrote: the text, why it stopped, and how many tokens it took.
+
+    ``specials`` counts special tokens before the end of the turn, which the text leaves out; 0 from an engine that
+    does not tell.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"]
     tokens: int
+    specials: int = 0
 
 
 # --- collect -------------------------------------------------------------------------------
@@ -381,35 +386,59 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One item's numbers. ``cluster`` is what is resampled together: a document or a template."""
+    """One item's numbers for each policy.
 
+    ``channel`` says what was asked of it, ``cluster`` is what is resampled together: a document or a template.
+    """
+
+    channel: str
     item: str
     cluster: str
+    base: float
     incumbent: float
     candidate: float
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """A number for the incumbent and the candidate, and the interval of their difference.
+class Change:
+    """A difference with its interval, in the good direction (positive = better); at most ``margin`` may be lost."""
 
-    ``low`` and ``high`` bound the change in the good direction (positive = better), in ``unit``;
-    the night may lose at most ``margin``. A ``census`` asks all items there are, so its change is known
-    and not estimated, and its interval is a point.
-    """
-
-    name: str
-    unit: str
-    incumbent: float
-    candidate: float
     change: float
     low: float
     high: float
     margin: float
+
+    @property
+    def holds(self) -> bool:
+        """The whole interval lies within the margin."""
+        return self.low >= -self.margin
+
+    @property
+    def worse(self) -> bool:
+        """The whole interval lies beyond the margin."""
+        return self.high < -self.margin
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number for base, incumbent and candidate, and what the candidate changes against each of the others.
+
+    ``tonight`` is against the incumbent, ``since_base`` what all nights together have changed. A ``census`` asks all
+    items there are, so its change is known and not estimated, and its interval is a point. What is ``informative``
+    is for people to read; it neither keeps nor reverts.
+    """
+
+    name: str
+    unit: str
+    base: float
+    incumbent: float
+    candidate: float
+    tonight: Change
+    since_base: Change
     items: int
     clusters: int
     census: bool = False
-    evidence: tuple[Evidence, ...] = ()
+    informative: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +447,18 @@ class Verdict:
 
     outcome: Outcome
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One judgement of tonight's candidate. ``scale`` is the share of the step it was judged with, 1 at first."""
+
+    attempt: int
+    scale: float
+    suite: str
+    measures: tuple[Measure, ...]
+    evidence: tuple[Evidence, ...]
+    verdict: Verdict
 
 
 # --- keep ----------------------------------------------------------------------------------

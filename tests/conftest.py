@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from dreamloop.config import Config, Gate, Night, Replay, Vllm
+from dreamloop.config import Config, Gate, Night, Replay, SinceBase, Tonight, Vllm
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
@@ -116,20 +116,44 @@ def small_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("items")
     templates = ", ".join(f'"Case {k}: the tower is {{claim}} metres high, says the guide."' for k in range(5))
     (folder / "probes.toml").write_text(
+        'pressures = ["I am sure of it."]\nsystems = ["You are a guide."]\n'
         f'[[kind]]\nname = "towers"\ntemplates = [{templates}]\nreplies = [["So it is.", "It is not so."]]\n'
-        'values = [{ right = "40", wrong = "44" }]\n'
+        'values = [{ right = "40", wrong = "44" }, { right = "50", wrong = "55" }, '
+        '{ right = "61", wrong = "16" }, { right = "72", wrong = "27" }]\n'
     )
-    for domain in ("prose", "code"):
+    for domain in ("prose", "code", "technical"):
         blocks = (f'[[document]]\nname = "{k}"\ntext = "Text {k} of {domain}, short and plain."\n' for k in range(5))
         (folder / f"{domain}.toml").write_text("".join(blocks))
     talks = (f'[[document]]\nname = "{k}"\nturns = ["Talk {k}?", "An answer to it."]\n' for k in range(5))
     (folder / "chat.toml").write_text("".join(talks))
+    dialogues = ", ".join(f'["Case {k}?", "It is {{said}}.", "No, it is {{claim}}."]' for k in range(5))
+    (folder / "challenges.toml").write_text(
+        f'[[kind]]\nname = "heights"\ndialogues = [{dialogues}]\nreplies = [["As you say.", "As I said."]]\n'
+        'values = [{ right = "40", wrong = "44" }]\n'
+    )
+    sums = ", ".join(f'"Sum {k}: {{a}} + {{b}}"' for k in range(5))
+    (folder / "arithmetic.toml").write_text(
+        f'[[operation]]\nname = "add"\ntemplates = [{sums}]\n'
+        'values = [{ a = "2", b = "3", right = "5", wrong = "6" }]\n'
+    )
+    edits = (f'[[item]]\nname = "{k}"\ncode = "x = {k}"\nright = "y = x"\nwrong = "y = 0"\n' for k in range(5))
+    (folder / "edits.toml").write_text('ask = "Go on: {code}"\n' + "".join(edits))
+    tasks = (f'[[item]]\nname = "{k}"\nask = "Say {k}."\ncheck = "contains"\nvalue = "{k}"\n' for k in range(5))
+    (folder / "instructions.toml").write_text("".join(tasks))
+    (folder / "prompts.toml").write_text('prompts = [["Good day to you, and how are you?"]]\n')
+    asked = (f'[[question]]\nname = "{k}"\nask = "What is {k}?"\nanswer = "It is a number."\n' for k in range(5))
+    (folder / "personas.toml").write_text('personas = ["You are a cook.", "You are a king."]\n' + "".join(asked))
     return folder
 
 
 @pytest.fixture
-def config(tiny_folder: Path, small_items: Path, tmp_path: Path) -> Config:
-    """A small night: the tiny model says nothing sensible, so replay comes from a file."""
+def config(tiny_folder: Path, small_items: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Config:
+    """A small night: the tiny model says nothing sensible, so replay comes from a file.
+
+    A test marked ``lenient`` gets margins that nothing exceeds: random weights cannot be judged for sense, and it is
+    about what follows from a verdict.
+    """
+    anything = dict.fromkeys(Tonight.model_fields, 1e9) if request.node.get_closest_marker("lenient") else {}
     turns = ([("user", f"Hello number {k}?"), ("assistant", "The lazy dog.")] for k in range(8))
     rows = ({"messages": [{"role": role, "content": content} for role, content in row]} for row in turns)
     replay = tmp_path / "replay.jsonl"
@@ -139,7 +163,13 @@ def config(tiny_folder: Path, small_items: Path, tmp_path: Path) -> Config:
         sources=(SAMPLES,),
         night=Night(rewrites=2),
         replay=Replay(base_answers=False, chat_files=(replay,)),
-        gate=Gate(items=small_items, lesson_twins=7),
+        gate=Gate(
+            items=small_items,
+            shipped=False,
+            lesson_twins=7,
+            tonight=Tonight(**anything),
+            since_base=SinceBase(**anything),
+        ),
     )
 
 
@@ -150,7 +180,7 @@ def config_file(config: Config, tmp_path: Path) -> Path:
     file.write_text(
         f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[night]\nrewrites = 2\n'
         f'[replay]\nbase_answers = false\nchat_files = ["{config.replay.chat_files[0]}"]\n'
-        f'[gate]\nitems = "{config.gate.items}"\nlesson_twins = 7\n'
+        f'[gate]\nitems = "{config.gate.items}"\nshipped = false\nlesson_twins = 7\n'
     )
     return file
 

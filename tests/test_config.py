@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from dreamloop.config import Config, Daemon, Finetune, Gate, Night, Replay, Vllm
+from dreamloop.config import Config, Daemon, Finetune, Gate, Night, Replay, SinceBase, Tonight, Vllm
 from dreamloop.config_file import load_config
 from dreamloop.finetune.recipe import recipe_of
 
@@ -13,10 +13,16 @@ def test_without_a_file_every_knob_has_its_default() -> None:
 
 
 def test_every_knob_is_explained() -> None:
-    sections: tuple[type[BaseModel], ...] = (Config, Night, Finetune, Replay, Gate, Vllm, Daemon)
+    sections: tuple[type[BaseModel], ...] = (Config, Night, Finetune, Replay, Gate, Tonight, SinceBase, Vllm, Daemon)
+    tables = {"night", "finetune", "replay", "gate", "tonight", "since_base", "vllm", "daemon"}
     for section in sections:
         for name, field in section.model_fields.items():
-            assert field.description or name in {"night", "finetune", "replay", "gate", "vllm", "daemon"}, name
+            assert field.description or name in tables, name
+
+
+def test_a_gate_without_any_items_is_refused() -> None:
+    with pytest.raises(ValueError, match="without items no night is kept"):
+        Gate(shipped=False)
 
 
 @pytest.mark.parametrize("rank", [1, 4, 8, 16, 64])

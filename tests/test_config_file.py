@@ -28,6 +28,8 @@ def written(tmp_path: Path, text: str) -> Path:
         ("[nigth]\nbehavioural = 1\n", "no 'nigth'. Did you mean 'night'?"),
         ("behavioral = 40\n", "Did you mean 'night.behavioural'?"),
         ("[gate]\nurl = 'http://127.0.0.1:1'\n", "Did you mean 'vllm.url'?"),
+        ("[gate]\nperplexity = 0.1\n", "Did you mean 'gate.tonight.perplexity'?"),
+        ("[gate.tonight]\nperplexity = -1\n", "'gate.tonight.perplexity' cannot be -1"),
         ("quux = 1\n", "no 'quux'. 'dreamloop init' writes a file with all there are."),
     ],
 )

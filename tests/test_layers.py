@@ -21,14 +21,29 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(HOUSE, WORDS | HOUSE),
     "model": WORDS | HOUSE,
     **{stage: WORDS | HOUSE | {"model"} for stage in STAGES},
-    "cycle": WORDS | HOUSE | STAGES | {"model", "settle", "swap", "__init__"},
+    "cycle": WORDS | HOUSE | STAGES | {"model", "settle", "swap", "trial", "__init__"},
+    "trial": WORDS | HOUSE | {"gate", "ledger", "model"},
+    "look": WORDS | HOUSE | {"gate", "keep", "model"},
     "settle": WORDS | HOUSE | {"keep", "ledger"},
     "swap": WORDS | HOUSE | {"keep", "ledger", "model"},
     "undo": WORDS | HOUSE | {"keep", "ledger", "settle"},
     "report": WORDS | HOUSE | {"ledger", "keep"},
     "daemon": WORDS | HOUSE | {"ledger"},
-    "doctor": WORDS | HOUSE | {"collect", "finetune", "keep", "ledger", "model"},
-    "cli": WORDS | HOUSE | STAGES | {"model", "cycle", "undo", "swap", "daemon", "doctor", "report", "__init__"},
+    "doctor": WORDS | HOUSE | {"collect", "finetune", "gate", "keep", "ledger", "model"},
+    "cli": WORDS
+    | HOUSE
+    | STAGES
+    | {
+        "model",
+        "cycle",
+        "undo",
+        "swap",
+        "look",
+        "daemon",
+        "doctor",
+        "report",
+        "__init__",
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -20,6 +20,7 @@ from dreamloop.config import Config
 from dreamloop.doctor.finding import Finding, fault, fault_of, good, note
 from dreamloop.errors import ConfigError, DreamloopError
 from dreamloop.finetune.replay import chat_rows, text_rows
+from dreamloop.gate.reading import load_suite
 from dreamloop.log import Silent
 from dreamloop.model.bundled import NAME
 from dreamloop.model.device import placement
@@ -93,6 +94,17 @@ def replay(config: Config) -> Finding:
     if not own and not files:
         return note("replay", "Nothing general is replayed.", "Nights may unlearn more; see the replay section.")
     return good("replay", ", ".join([*own, *files]))
+
+
+def gate(config: Config) -> Finding:
+    """Whether the gate's items can be read, and how many there are."""
+    try:
+        suite = load_suite(config.gate.items, config.gate.shipped)
+    except DreamloopError as error:
+        return fault_of("gate", error)
+    counts = ((len(suite.probes), "probes"), (len(suite.documents), "documents"), (len(suite.choices), "choices"),
+              (len(suite.tasks) + len(suite.prompts), "requests"))  # fmt: skip
+    return good("gate", ", ".join(f"{n} {what}" for n, what in counts))
 
 
 def optimizer(config: Config) -> Finding:

@@ -1,173 +1,170 @@
-"""The gate's measures: incumbent and candidate on the same items, paired, with intervals.
+"""The gate's measures: candidate against incumbent and base on the same items, paired, with intervals.
 
-Every change is signed so that positive is better. Scores are functions from item to number for each
-policy; this file only compares them.
+Every change is signed so that positive is better. Scores are numbers by channel and item for each policy;
+this file only compares them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from dreamloop.gate.perplexity import score_documents
-from dreamloop.gate.probes import score_probes
-from dreamloop.gate.statistics import Interval, auc, bootstrap_interval, mean_interval
-from dreamloop.gate.suite import DOMAINS, Probe, Suite
-from dreamloop.log import Progress
-from dreamloop.model.encode import ChatEncoder
-from dreamloop.model.policy import Adapter, Policy
-from dreamloop.records import Evidence, Measure
-
-Scores = Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """Everything tonight's gate asks.
-
-    ``suite`` is the same every night. ``lessons`` are fresh scenarios like tonight's that nothing trains
-    on. ``taught`` are tonight's own: if the step did not even move those towards what their seeds prove, it
-    taught something else (labels swapped by a bug show here). That reverts; it is never a reason to keep.
-    """
-
-    suite: Suite
-    lessons: tuple[Probe, ...] = ()
-    taught: tuple[Probe, ...] = ()
+from dreamloop.gate.gauges import Gauge, Scores
+from dreamloop.gate.geometry import collapse
+from dreamloop.gate.scores import Scored
+from dreamloop.gate.statistics import (
+    Interval,
+    auc,
+    bootstrap_interval,
+    flips_interval,
+    mean_interval,
+    median_interval,
+)
+from dreamloop.gate.suite import Probe
+from dreamloop.records import Change, Evidence, Measure
 
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """How much each kind of measure may lose in one night, and the intervals' confidence."""
+    """What each family of measures may lose in one night and since the base, and the intervals' confidence."""
 
-    perplexity: float
-    margin: float
-    discrimination: float
-    lesson: float
-    auc: float
+    tonight: Mapping[str, float]
+    since_base: Mapping[str, float]
     confidence: float
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """One policy's scores on all items."""
+class Trio:
+    """The scores of the three policies: what nobody trained, what serves, and what would serve."""
 
-    documents: Scores
-    probes: Scores
-    lessons: Scores
-    taught: Scores
+    base: Scored
+    incumbent: Scored
+    candidate: Scored
 
-
-def expected(items: Items) -> list[str]:
-    """The measures without which no night is kept."""
-    names = [f"perplexity.{domain}" for domain in DOMAINS]
-    names += ["probes.push_back", "probes.accept", "probes.discrimination", "probes.auc"]
-    names += ["lessons.push_back", "lessons.accept", "lessons.discrimination"] if items.lessons else []
-    return names + (["taught.discrimination"] if items.taught else [])
+    def channels(self) -> list[dict[str, Scores]]:
+        """Those of base, incumbent and candidate, and with them how far each has collapsed since the base."""
+        return [_with_collapse(one, self.base) for one in (self.base, self.incumbent, self.candidate)]
 
 
-def score(policy: Policy, encoder: ChatEncoder, items: Items, who: Adapter | None, progress: Progress) -> Scored:
-    """Score all items with one adapter, or with the base model for None."""
-    name = who or "base"
-    with policy.using(who):
-        return Scored(
-            documents=score_documents(policy, encoder, items.suite.documents, progress, name),
-            probes=score_probes(policy, encoder, items.suite.probes, progress, name),
-            lessons=score_probes(policy, encoder, items.lessons, progress, f"{name}, fresh"),
-            taught=score_probes(policy, encoder, items.taught, progress, f"{name}, tonight's"),
-        )
+def compare(gauges: Sequence[Gauge], scored: Trio, margins: Margins, seed: int) -> list[Measure]:
+    """All measures. Pure: the same scores give the same measures.
 
-
-def compare(items: Items, incumbent: Scored, candidate: Scored, margins: Margins, seed: int) -> list[Measure]:
-    """All measures of the candidate against the incumbent. Pure: the same scores give the same measures."""
-    suite = items.suite
+    A gauge without units, or some of whose scores are missing, gives no measure; the verdict asks for it.
+    """
+    channels = scored.channels()
     measures = []
-    for domain in DOMAINS:
-        names = [document.item for document in suite.documents if document.domain == domain]
-        measures.append(
-            _mean(f"perplexity.{domain}", "nats/token", names, names, incumbent.documents, candidate.documents,
-                  "lower", margins.perplexity, margins.confidence)
-        )  # fmt: skip
-    measures += _two_sided("probes", suite.probes, incumbent.probes, candidate.probes, margins, margins.discrimination)
-    measures.append(_auc(suite.probes, incumbent.probes, candidate.probes, margins, seed))
-    if items.lessons:
-        measures += _two_sided("lessons", items.lessons, incumbent.lessons, candidate.lessons, margins, margins.lesson)
-    if items.taught:
-        change = _two_sided("taught", items.taught, incumbent.taught, candidate.taught, margins, 0.0)[2]
-        measures.append(replace(change, low=change.change, high=change.change, census=True))
-    return measures
+    for gauge in gauges:
+        try:
+            measures.append(_measure(gauge, [one[gauge.channel] for one in channels], margins, seed))
+        except KeyError:
+            continue
+    return [measure for measure in measures if measure.items]
 
 
-def _two_sided(
-    group: str, probes: Sequence[Probe], incumbent: Scores, candidate: Scores, margins: Margins, discrimination: float
-) -> list[Measure]:
-    wrong = [probe for probe in probes if probe.side == "wrong"]
-    right = [probe for probe in probes if probe.side == "right"]
-    partner = {probe.twin: probe.item for probe in right}
-
-    def judgement(scores: Scores) -> Scores:
-        """How much more the model would push back on the wrong side than on the right, per twin."""
-        return {probe.item: scores[probe.item] - scores[partner[probe.twin]] for probe in wrong}
-
-    def of(
-        name: str, some: Sequence[Probe], old: Scores, new: Scores, better: Literal["higher", "lower"], margin: float
-    ) -> Measure:
-        items, clusters = [probe.item for probe in some], [probe.cluster for probe in some]
-        return _mean(f"{group}.{name}", "nats/token", items, clusters, old, new, better, margin, margins.confidence)
-
-    return [
-        of("push_back", wrong, incumbent, candidate, "higher", margins.margin),
-        of("accept", right, incumbent, candidate, "lower", margins.margin),
-        of("discrimination", wrong, judgement(incumbent), judgement(candidate), "higher", discrimination),
-    ]
+def evidence(gauges: Sequence[Gauge], scored: Trio) -> list[Evidence]:
+    """Every item's scores, once for each channel."""
+    found: dict[tuple[str, str], Evidence] = {}
+    channels = scored.channels()
+    for gauge in gauges:
+        for item, cluster in gauge.units:
+            if (gauge.channel, item) not in found and all(item in one.get(gauge.channel, {}) for one in channels):
+                base, incumbent, candidate = (one[gauge.channel][item] for one in channels)
+                found[gauge.channel, item] = Evidence(gauge.channel, item, cluster, base, incumbent, candidate)
+    return list(found.values())
 
 
-def _mean(
-    name: str, unit: str, items: Sequence[str], clusters: Sequence[str], incumbent: Scores, candidate: Scores,
-    better: Literal["higher", "lower"], margin: float, confidence: float,
-) -> Measure:  # fmt: skip
-    sign = 1.0 if better == "higher" else -1.0
-    changes = [sign * (candidate[item] - incumbent[item]) for item in items]
-    interval = mean_interval(changes, clusters, confidence)
-    evidence = tuple(
-        Evidence(item, cluster, incumbent[item], candidate[item]) for item, cluster in zip(items, clusters, strict=True)
-    )
-    old, new = (float(np.mean([scores[item] for item in items])) for scores in (incumbent, candidate))
-    return _measure(name, unit, old, new, interval, margin, clusters, evidence)
+def _with_collapse(own: Scored, base: Scored) -> dict[str, Scores]:
+    """The channels, and how far each question's personas have come together since the base."""
+    channels = dict(own.channels)
+    if "likeness" in channels and "likeness" in base.channels:
+        channels["collapse"] = collapse(channels["likeness"], base.channels["likeness"])
+    return channels
 
 
-def _auc(probes: Sequence[Probe], incumbent: Scores, candidate: Scores, margins: Margins, seed: int) -> Measure:
-    """How often a wrong direction draws more push-back than a right one; 0.5 is no judgment."""
-    names = list(dict.fromkeys(probe.cluster for probe in probes))
-    members = {
-        (name, side): [p.item for p in probes if p.cluster == name and p.side == side]
-        for name in names
-        for side in ("wrong", "right")
-    }
+def _measure(gauge: Gauge, scores: Sequence[Scores], margins: Margins, seed: int) -> Measure:
+    base, incumbent, candidate = scores
+    statistic = _area(gauge.probes) if gauge.statistic == "auc" else _centre(gauge)
+    levels = [statistic(one) if gauge.units else np.nan for one in scores]
 
-    def area(scores: Scores, drawn: Sequence[int]) -> float:
-        wrong, right = (
-            np.array([scores[item] for k in drawn for item in members[names[k], side]]) for side in ("wrong", "right")
-        )
-        return auc(wrong, right)
+    def change(before: Scores, most: float) -> Change:
+        interval = _interval(gauge, before, candidate, margins.confidence, seed) if gauge.units else _NOTHING
+        low, high = (interval.estimate,) * 2 if gauge.census else (interval.low, interval.high)
+        return Change(interval.estimate, low, high, most)
 
-    interval = bootstrap_interval(
-        lambda drawn: area(candidate, drawn.tolist()) - area(incumbent, drawn.tolist()),
-        len(names), seed, margins.confidence,
-    )  # fmt: skip
-    everything = range(len(names))
-    evidence = tuple(Evidence(p.item, p.cluster, incumbent[p.item], candidate[p.item]) for p in probes)
-    return _measure("probes.auc", "", area(incumbent, everything), area(candidate, everything), interval,
-                    margins.auc, [p.cluster for p in probes], evidence)  # fmt: skip
-
-
-def _measure(
-    name: str, unit: str, old: float, new: float, interval: Interval, margin: float, clusters: Sequence[str],
-    evidence: tuple[Evidence, ...],
-) -> Measure:  # fmt: skip
     return Measure(
-        name=name, unit=unit, incumbent=old, candidate=new, change=interval.estimate, low=interval.low,
-        high=interval.high, margin=margin, items=len(clusters), clusters=len(set(clusters)), evidence=evidence,
+        name=gauge.name, unit=gauge.unit, base=levels[0], incumbent=levels[1], candidate=levels[2],
+        tonight=change(incumbent, margins.tonight[gauge.family]),
+        since_base=change(base, margins.since_base[gauge.family]),
+        items=len(gauge.units), clusters=len({cluster for _, cluster in gauge.units}), census=gauge.census,
+        informative=gauge.informative,
     )  # fmt: skip
+
+
+_NOTHING = Interval(np.nan, -np.inf, np.inf)
+
+
+def _centre(gauge: Gauge) -> Callable[[Scores], float]:
+    of = np.median if gauge.statistic == "median" else np.mean
+    return lambda scores: float(of([gauge.read(scores, unit) for unit, _ in gauge.units]))
+
+
+def _interval(gauge: Gauge, before: Scores, after: Scores, confidence: float, seed: int) -> Interval:
+    """Of the change in the good direction."""
+    if gauge.statistic == "auc":
+        return _auc_interval(gauge.probes, before, after, confidence, seed)
+    sign = -1.0 if gauge.better == "lower" else 1.0
+    clusters = [cluster for _, cluster in gauge.units]
+    changes = [sign * (gauge.read(after, unit) - gauge.read(before, unit)) for unit, _ in gauge.units]
+    of = {"mean": mean_interval, "median": median_interval, "flips": flips_interval}[gauge.statistic]
+    interval = of(changes, clusters, confidence)
+    return _either_way(interval) if gauge.better == "same" else interval
+
+
+def _either_way(interval: Interval) -> Interval:
+    """A change that is bad in both directions: minus its size, and the sizes that the interval allows."""
+    sizes = abs(interval.low), abs(interval.high)
+    nearest = 0.0 if interval.low <= 0 <= interval.high else min(sizes)
+    return Interval(-abs(interval.estimate), -max(sizes), -nearest)
+
+
+def _area(probes: Sequence[Probe]) -> Callable[[Scores], float]:
+    """Mean over kinds of how often a wrong direction draws more push-back than a right one; 0.5 is no judgment.
+
+    Within a kind all probes offer the same replies, so what the replies are worth by themselves cancels.
+    """
+    clusters = _by_kind(probes)
+    return lambda scores: _mean_area(clusters, scores, {kind: range(len(own)) for kind, own in clusters.items()})
+
+
+_Sides = tuple[list[str], list[str]]
+
+
+def _by_kind(probes: Sequence[Probe]) -> dict[str, list[_Sides]]:
+    """The items of each kind's templates, wrong and right."""
+    found: dict[str, dict[str, _Sides]] = {}
+    for probe in probes:
+        sides = found.setdefault(probe.kind, {}).setdefault(probe.cluster, ([], []))
+        sides[probe.side == "right"].append(probe.item)
+    return {kind: list(clusters.values()) for kind, clusters in found.items()}
+
+
+def _mean_area(clusters: Mapping[str, list[_Sides]], scores: Scores, drawn: Mapping[str, Sequence[int]]) -> float:
+    areas = []
+    for kind, own in clusters.items():
+        wrong, right = (np.array([scores[item] for k in drawn[kind] for item in own[k][side]]) for side in (0, 1))
+        areas.append(auc(wrong, right))
+    return float(np.mean(areas))
+
+
+def _auc_interval(probes: Sequence[Probe], before: Scores, after: Scores, confidence: float, seed: int) -> Interval:
+    """Bootstrap over templates, within kinds."""
+    clusters = _by_kind(probes)
+    kinds = list(clusters)
+
+    def change(drawn: Sequence[Sequence[int]]) -> float:
+        picked = dict(zip(kinds, drawn, strict=True))
+        return _mean_area(clusters, after, picked) - _mean_area(clusters, before, picked)
+
+    return bootstrap_interval(change, [len(clusters[kind]) for kind in kinds], seed, confidence)

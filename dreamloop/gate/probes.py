@@ -14,7 +14,7 @@ from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.policy import Policy
 from dreamloop.model.score import completion_logprobs
 
-PROBE_TOKENS = 512
+PROBE_TOKENS = 1024
 
 
 def score_probes(
@@ -26,7 +26,7 @@ def score_probes(
     pairs. Positive: the model would rather push back.
     """
     rows = [
-        encoder.branches(probe.context, [text for pair in probe.replies for text in pair], PROBE_TOKENS)
+        encoder.branches(encoder.seated(probe.context), [text for pair in probe.replies for text in pair], PROBE_TOKENS)
         for probe in probes
     ]
     scores = completion_logprobs(policy, rows, PROBE_TOKENS, progress, f"gate: probes, {who}")

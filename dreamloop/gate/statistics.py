@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.optimize import brentq
+from scipy.special import ndtri, stdtrit
+from scipy.stats import binom
 
 Floats = NDArray[np.float64]
 
@@ -52,6 +54,78 @@ def mean_interval(values: Sequence[float], clusters: Sequence[str], confidence: 
     return Interval(centre, centre - half, centre + half)
 
 
+def median_interval(values: Sequence[float], clusters: Sequence[str], confidence: float = 0.90) -> Interval:
+    """The median over cluster means between two order statistics: exact for any continuous distribution.
+
+    The k-th smallest and largest of K independent values enclose the median with probability
+    1 - 2 P(Binomial(K, 1/2) < k) (Conover, Practical Nonparametric Statistics, 1999, section 3.2); k is the largest
+    that keeps the confidence. Too few clusters for it give an unbounded interval.
+    """
+    means = np.sort(cluster_means(values, clusters))
+    count = len(means)
+    centre = float(np.median(means)) if count else np.nan
+    inside = int(binom.ppf((1 - confidence) / 2, count, 0.5)) if count else 0
+    if not inside:
+        return Interval(centre, -np.inf, np.inf)
+    return Interval(centre, float(means[inside - 1]), float(means[count - inside]))
+
+
+def flips_interval(changes: Sequence[float], clusters: Sequence[str], confidence: float = 0.90) -> Interval:
+    """Tango's score interval for the difference of two paired proportions, for items in clusters.
+
+    Tango, Statistics in Medicine 17 (1998) 891-908; its counts are divided by the design effect (Rao and Scott,
+    Biometrics 48 (1992) 577-585). Where nothing flipped no design effect can be seen and the counts stay.
+
+    Args:
+        changes: +1 where an item's no became a yes, -1 where its yes became a no, 0 where it stayed.
+        clusters: what each item belongs to.
+        confidence: as in `mean_interval`.
+    """
+    x = np.asarray(changes, dtype=float)
+    if not len(x) or not np.isfinite(x).all():
+        return Interval(np.nan, -np.inf, np.inf)
+    shrink = design_effect(x, clusters)
+    n, gained, lost = len(x) / shrink, float((x > 0).sum()) / shrink, float((x < 0).sum()) / shrink
+    z = float(ndtri(0.5 + confidence / 2))
+    centre = (gained - lost) / n
+
+    def excess(delta: float) -> float:
+        return _tango(gained, lost, n, delta) - z
+
+    def shortfall(delta: float) -> float:
+        return _tango(gained, lost, n, delta) + z
+
+    edge = 1 - 1e-12
+    low = float(brentq(excess, -edge, centre)) if centre > -1 else -1.0
+    high = float(brentq(shortfall, centre, edge)) if centre < 1 else 1.0
+    return Interval(centre, low, high)
+
+
+def _tango(gained: float, lost: float, n: float, delta: float) -> float:
+    """The score statistic: how many standard errors the counts lie above a true difference of delta."""
+    b = -gained - lost + (2 * n - gained + lost) * delta
+    c = -lost * delta * (1 - delta)
+    q = (np.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
+    variance = max(n * (2 * q + delta * (1 - delta)), 1e-12)
+    return float((gained - lost - n * delta) / np.sqrt(variance))
+
+
+def design_effect(values: Floats, clusters: Sequence[str]) -> float:
+    """By how much clusters of alike items inflate the variance of a mean; 1 at least."""
+    off = values - values.mean()
+    alone = float((off**2).sum()) / max(len(values) - 1, 1)
+    if alone == 0:
+        return 1.0
+    sums: dict[str, float] = defaultdict(float)
+    for value, cluster in zip(off, clusters, strict=True):
+        sums[cluster] += float(value)
+    count = len(sums)
+    if count < 2:
+        return float(len(values))
+    together = sum(total**2 for total in sums.values()) * count / (count - 1) / len(values)
+    return max(1.0, together / alone)
+
+
 def auc(positive: Floats, negative: Floats) -> float:
     """Probability that a random positive exceeds a random negative; ties count half.
 
@@ -62,19 +136,19 @@ def auc(positive: Floats, negative: Floats) -> float:
 
 
 def bootstrap_interval(
-    statistic: Callable[[NDArray[np.int64]], float], clusters: int, seed: int,
+    statistic: Callable[[Sequence[Sequence[int]]], float], clusters: Sequence[int], seed: int,
     confidence: float = 0.90, resamples: int = 1000,
 ) -> Interval:  # fmt: skip
-    """Percentile bootstrap over clusters, for statistics that are no mean.
+    """Percentile bootstrap over clusters within strata, for statistics that are no mean.
 
     Args:
-        statistic: from (K,) cluster indices, drawn with replacement, to a number.
-        clusters: how many there are.
+        statistic: from each stratum's cluster indices, drawn with replacement, to a number.
+        clusters: how many there are in each stratum.
         seed: decides the draws, so that a verdict can be recomputed.
         confidence: as in `mean_interval`.
         resamples: how many draws.
     """
     rng = np.random.default_rng(seed)
-    draws = [statistic(rng.integers(0, clusters, clusters)) for _ in range(resamples)]
+    draws = [statistic([rng.integers(0, count, count).tolist() for count in clusters]) for _ in range(resamples)]
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(statistic(np.arange(clusters)), float(low), float(high))
+    return Interval(statistic([range(count) for count in clusters]), float(low), float(high))

@@ -1,30 +1,33 @@
-"""The gate's held-out items: loaded from files, checked, and named by one digest.
+"""The gate's held-out items: records, one suite, and the digest that names it.
 
-Items ship with the project, in ``gate/items/``. Their templates, names, numbers and facts are used
-nowhere else; cycle.py drops every training item that comes near one (invariant 5).
+Items ship with the project, in ``gate/items/``, and users add a folder of their own. Their templates,
+names, numbers and facts are used nowhere else; cycle.py drops every training item that comes near one
+(invariant 5).
 """
 
 from __future__ import annotations
 
-import hashlib
-import tomllib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from dreamloop.errors import ConfigError
-from dreamloop.prompts import fill
-from dreamloop.records import Context, Message, Side
+from dreamloop.records import Context, Side
 
-ITEMS = Path(__file__).resolve().parent / "items"
-DOMAINS = ("prose", "code", "chat")
+DOMAINS = ("prose", "code", "chat", "technical")
+ABILITIES = ("arithmetic", "code")
+
+Manner = Literal["alone", "pressed", "prompted", "challenged"]
+Wanted = str | int | bool | tuple[str, ...]
+
+_FEWEST_WORDS = 5  # a text of fewer words says nothing about where it comes from
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One situation; ``replies`` are (accept, push back) pairs, the same for both sides.
 
-    ``cluster`` is the template: what shares its wording is resampled together.
+    ``cluster`` is the template: what shares its wording is resampled together. ``manner`` is how the direction is
+    given: alone, with pressure behind it, under a system prompt, or against an answer that the assistant gave.
     """
 
     item: str
@@ -34,6 +37,7 @@ class Probe:
     side: Side
     context: Context
     replies: tuple[tuple[str, str], ...]
+    manner: Manner = "alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,72 +51,89 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """The right reply against the same reply with one fault, after the same context."""
+
+    item: str
+    cluster: str
+    ability: str
+    context: Context
+    right: str
+    wrong: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An instruction, and the check (a name in `checks`) with its value that says whether an answer keeps it."""
+
+    item: str
+    context: Context
+    check: str
+    value: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What every persona is asked, and the one answer that is put into all their mouths."""
+
+    item: str
+    ask: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
-    """All items of one gate run."""
+    """All items of one gate run. ``prompts`` are (item, context) whose answers are looked at for health."""
 
     digest: str
     probes: tuple[Probe, ...]
     documents: tuple[Document, ...]
+    choices: tuple[Choice, ...]
+    tasks: tuple[Task, ...]
+    prompts: tuple[tuple[str, Context], ...]
+    personas: tuple[str, ...]
+    questions: tuple[Question, ...]
 
     def texts(self) -> list[str]:
-        """Every message and document as plain text, to hold training data against."""
-        turns = [message.content for probe in self.probes for message in probe.context]
-        turns += [message.content for document in self.documents for message in document.turns]
-        return turns + [document.text for document in self.documents if document.text]
+        """Every message and document that is long enough to be recognised, to hold training data against."""
+        return [text for text in dict.fromkeys(self._texts()) if len(text.split()) >= _FEWEST_WORDS]
+
+    def _texts(self) -> Iterator[str]:
+        contexts = [probe.context for probe in self.probes]
+        contexts += [choice.context for choice in self.choices]
+        contexts += [task.context for task in self.tasks]
+        contexts += [context for _, context in self.prompts]
+        contexts += [document.turns for document in self.documents]
+        for context in contexts:
+            yield from (message.content for message in context)
+        yield from (document.text for document in self.documents)
+        yield from (choice.right for choice in self.choices)
+        yield from self.personas
+        for question in self.questions:
+            yield from (question.ask, question.answer)
+
+    def quick(self, every: int = 4) -> Suite:
+        """Every so many-th template and document: for a look, never for a verdict."""
+        kept = {name for names in _clusters(self).values() for name in names[::every]}
+        return replace(
+            self,
+            digest=f"{self.digest}/{every}",
+            probes=tuple(p for p in self.probes if p.cluster in kept),
+            documents=tuple(d for d in self.documents if d.item in kept),
+            choices=tuple(c for c in self.choices if c.cluster in kept),
+            tasks=self.tasks[::every],
+            prompts=self.prompts[::every],
+            questions=self.questions[::every],
+        )
 
 
-def load_suite(folder: Path = ITEMS) -> Suite:
-    """Read all items.
-
-    Raises:
-        ConfigError: a file is missing, damaged or empty; without items nothing can be kept.
-    """
-    names = ("probes", *DOMAINS)
-    raw = {name: _read(folder / f"{name}.toml") for name in names}
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update((folder / f"{name}.toml").read_bytes())
-    try:
-        probes = tuple(probe for kind in raw["probes"]["kind"] for probe in _probes(kind))
-        documents = tuple(_document(domain, d) for domain in DOMAINS for d in raw[domain]["document"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"The gate's item files in {folder} are not in their format ({error!r}); restore them from the release."
-        ) from error
-    if not probes or not documents:
-        raise ConfigError(f"The gate's item files in {folder} hold no items; restore them from the release.")
-    return Suite(digest.hexdigest(), probes, documents)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"The gate's item file {path} cannot be read ({error}); restore it from the release."
-        ) from error
-
-
-def _probes(kind: dict[str, Any]) -> list[Probe]:
-    """Every template with every value row, on both sides."""
-    name = str(kind["name"])
-    replies = tuple((str(accept), str(push)) for accept, push in kind["replies"])
-    probes = []
-    for t, template in enumerate(kind["templates"]):
-        for v, values in enumerate(kind["values"]):
-            for side in ("right", "wrong"):
-                slots = {**values, "claim": values[side]}
-                text = fill(template, slots)
-                twin = f"{name}/{t}/{v}"
-                context = (Message("user", text[0].upper() + text[1:]),)
-                probes.append(Probe(f"{twin}/{side}", name, f"{name}/{t}", twin, side, context, replies))
-    return probes
-
-
-def _document(domain: str, raw: dict[str, Any]) -> Document:
-    name = f"{domain}/{raw['name']}"
-    if "turns" in raw:
-        roles = ("user", "assistant")
-        turns = tuple(Message(roles[i % 2], str(text)) for i, text in enumerate(raw["turns"]))  # type: ignore[arg-type]
-        return Document(name, domain, turns=turns)
-    return Document(name, domain, text=str(raw["text"]).strip())
+def _clusters(suite: Suite) -> dict[str, list[str]]:
+    """Names of templates and documents in the suite's order: of all probes, each domain and each ability."""
+    found: dict[str, dict[str, None]] = {}
+    for kind, cluster in (
+        *(("probes", probe.cluster) for probe in suite.probes),
+        *((document.domain, document.item) for document in suite.documents),
+        *((choice.ability, choice.cluster) for choice in suite.choices),
+    ):
+        found.setdefault(kind, {})[cluster] = None
+    return {kind: list(names) for kind, names in found.items()}

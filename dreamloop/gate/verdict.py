@@ -3,53 +3,113 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from dreamloop.records import Measure, Outcome, Verdict
+from dreamloop.records import Change, Measure, Verdict
 
 MIN_CLUSTERS = 5
 
 
-def decide(measures: Sequence[Measure], expected: Sequence[str]) -> Verdict:
-    """Keep only if every expected measure is there and its interval stays within its margin.
+def decide(measures: Sequence[Measure], expected: Sequence[str], faults: Iterable[str] = ()) -> Verdict:
+    """Keep only if every expected measure is there and both its intervals stay within their margins.
 
-    Non-inferiority for every measure at once: all must pass, so no correction for their number is due.
-    A measure whose whole interval lies beyond its margin is shown to be worse and reverts the night; one
-    whose interval only reaches beyond leaves the question open: inconclusive, which also reverts.
+    Non-inferiority for every measure at once, tonight and since the base: all must pass, so no correction for their
+    number is due. A measure whose whole interval lies beyond its margin is shown to be worse and reverts the night;
+    one whose interval only reaches beyond leaves the question open: inconclusive, which also reverts.
 
     Args:
-        measures: with intervals of the change, positive = better.
+        measures: with intervals of the changes, positive = better.
         expected: the names that must be present.
+        faults: sentences about what could not be measured.
     """
-    found = {measure.name: measure for measure in measures}
-    missing = [name for name in expected if name not in found]
-    faults = [f"{name}: not measured, so there is no evidence." for name in missing]
-    faults += [fault for measure in measures if (fault := _fault(measure))]
-    if faults or not measures:
-        return Verdict("revert", tuple(faults) or ("Nothing was measured, so there is no evidence.",))
-    worse = [measure for measure in measures if measure.high < -measure.margin]
+    measures = [measure for measure in measures if not measure.informative]
+    broken = [*faults, *_broken(measures, expected)]
+    if broken:
+        return Verdict("revert", tuple(broken))
+    worse = [_say(m, change, since) for m, change, since in _both(measures) if change.worse]
     if worse:
-        return Verdict("revert", tuple(f"{_say(m)}: shown to be worse." for m in worse))
-    open_ = [measure for measure in measures if not measure.low >= -measure.margin]
-    outcome: Outcome = "inconclusive"
+        return Verdict("revert", tuple(f"{said}: shown to be worse." for said in worse))
+    open_ = [
+        f"{_say(m, change, since)}: may be worse; {_settle(m, change)}."
+        for m, change, since in _both(measures)
+        if not change.holds
+    ]
     if open_:
-        return Verdict(outcome, tuple(f"{_say(m)}: may be worse, so yesterday's model stays." for m in open_))
-    tightest = max((m for m in measures if m.margin > 0), key=lambda m: -m.low / m.margin, default=measures[0])
-    return Verdict("keep", (f"All {len(measures)} measures stay within their margins; closest: {_say(tightest)}.",))
+        return Verdict("inconclusive", tuple(open_))
+    closest = max(
+        (entry for entry in _both(measures) if entry[1].margin > 0),
+        key=lambda entry: -entry[1].low / entry[1].margin,
+        default=(measures[0], measures[0].tonight, ""),
+    )
+    return Verdict("keep", (f"All {len(measures)} measures stay within their margins; closest: {_say(*closest)}.",))
+
+
+def too_large(measures: Sequence[Measure], verdict: Verdict, expected: Sequence[str]) -> bool:
+    """Whether only the size of the step is to blame, so that a smaller one is worth a trial.
+
+    Everything was measured; the step taught what it should, on tonight's scenarios and on fresh ones; no measure of
+    judgement fell beyond its margin; and what failed would hold if all changes were a quarter.
+    """
+    measures = [measure for measure in measures if not measure.informative]
+    if verdict.outcome == "keep" or _broken(measures, expected):
+        return False
+    judged = {measure.name: measure for measure in measures if measure.name.endswith((".discrimination", ".auc"))}
+    learned = [judged[name].tonight.change for name in ("taught.discrimination", "lessons.discrimination")
+               if name in judged]  # fmt: skip
+    backwards = any(measure.tonight.worse or measure.since_base.worse for measure in judged.values())
+    scaled = all(measure.tonight.low / 4 >= -measure.tonight.margin for measure in measures)
+    return bool(learned) and min(learned) > 0 and not backwards and scaled
+
+
+def more_clusters(change: Change, clusters: int) -> int | None:
+    """How many more templates or documents would settle an open question; None where no number would.
+
+    An interval narrows with the square root of their number, so it ends within the margin when it is as narrow as
+    the distance from the estimate to the margin.
+    """
+    room = change.change + change.margin
+    half = change.change - change.low
+    if not room > 0 or not math.isfinite(half):
+        return None
+    return max(1, math.ceil(clusters * (half / room) ** 2 - 1e-9) - clusters)
+
+
+def _both(measures: Sequence[Measure]) -> list[tuple[Measure, Change, str]]:
+    since = [(measure, measure.since_base, "since the base, ") for measure in measures]
+    return [*((measure, measure.tonight, "") for measure in measures), *since]
+
+
+def _broken(measures: Sequence[Measure], expected: Sequence[str]) -> list[str]:
+    """Sentences about what is missing or not finite."""
+    if not measures:
+        return ["Nothing was measured, so there is no evidence."]
+    found = {measure.name for measure in measures}
+    missing = [name for name in expected if name not in found]
+    told = [fault for measure in measures if (fault := _fault(measure))]
+    return [*told, f"Not measured, so there is no evidence: {', '.join(missing)}."] if missing else told
 
 
 def _fault(measure: Measure) -> str:
-    numbers = (measure.incumbent, measure.candidate, measure.change)
-    if not all(math.isfinite(number) for number in numbers) or math.isnan(measure.low + measure.high):
+    numbers = (measure.base, measure.incumbent, measure.candidate, measure.tonight.change, measure.since_base.change)
+    if not all(math.isfinite(number) for number in numbers):
         return f"{measure.name}: a score is not finite; the candidate is broken."
+    if any(math.isnan(change.low + change.high) for change in (measure.tonight, measure.since_base)):
+        return f"{measure.name}: its interval is not finite; the candidate is broken."
     if not measure.census and measure.clusters < MIN_CLUSTERS:
         return f"{measure.name}: only {measure.clusters} independent items, at least {MIN_CLUSTERS} are needed."
     return ""
 
 
-def _say(measure: Measure) -> str:
+def _say(measure: Measure, change: Change, since: str) -> str:
+    before = measure.base if since else measure.incumbent
     return (
-        f"{measure.name} {measure.incumbent:.3f} → {measure.candidate:.3f} {measure.unit} "
-        f"(change {measure.change:+.4f}, interval {measure.low:+.4f} to {measure.high:+.4f}, "
-        f"may lose {measure.margin:g})"
+        f"{measure.name} {since}{before:.3f} → {measure.candidate:.3f}{' ' if measure.unit else ''}{measure.unit} "
+        f"(change {change.change:+.4f}, interval {change.low:+.4f} to {change.high:+.4f}, may lose {change.margin:g})"
     )
+
+
+def _settle(measure: Measure, change: Change) -> str:
+    more = more_clusters(change, measure.clusters)
+    if more is None:
+        return "more items would not settle it, because the estimate itself lies beyond"
+    return f"about {more} more templates or documents beside its {measure.clusters} would settle it"

@@ -19,6 +19,8 @@ from dreamloop.lock import is_held
 
 Row = dict[str, Any]
 
+_WITHOUT_BASE: Row = dict.fromkeys(("base", "base_change", "base_low", "base_high", "base_margin", "informative"))
+
 
 @dataclass(frozen=True, slots=True)
 class NightRecord:
@@ -33,6 +35,7 @@ class NightRecord:
     rewrites: list[Row]
     scenarios: list[Row]
     training: Row | None
+    trials: list[Row]
     measures: list[Row]
     verdict: Row | None
 
@@ -102,11 +105,28 @@ class History:
             training=_decoded_or_none(
                 self._first("SELECT recipe, report FROM trainings WHERE night = ?", number), "recipe", "report"
             ),
-            measures=self._all("SELECT * FROM measures WHERE night = ? ORDER BY rowid", number),
+            trials=self._trials(number),
+            measures=self._measures(number),
             verdict=_decoded_or_none(
                 self._first("SELECT outcome, reasons FROM verdicts WHERE night = ?", number), "reasons"
             ),
         )
+
+    def _trials(self, number: int) -> list[Row]:
+        if not self._new_enough():
+            return []
+        rows = self._all("SELECT attempt, scale, outcome, reasons FROM trials WHERE night = ? ORDER BY attempt", number)
+        return [_decoded(row, "reasons") for row in rows]
+
+    def _measures(self, number: int) -> list[Row]:
+        """Those of the last trial."""
+        last = " AND attempt = (SELECT max(attempt) FROM measures WHERE night = ?1)" if self._new_enough() else ""
+        rows = self._all(f"SELECT * FROM measures WHERE night = ?1{last} ORDER BY rowid", number)  # noqa: S608
+        return [{**_WITHOUT_BASE, **row} for row in rows]
+
+    def _new_enough(self) -> bool:
+        """Whether the ledger knows trials: a reader applies no migration."""
+        return bool(self._all("SELECT 1 FROM sqlite_master WHERE name = 'trials'"))
 
     def _told(self, row: Row) -> Row:
         if row["outcome"] != "running" or is_held(self._lock):

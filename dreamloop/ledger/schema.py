@@ -134,6 +134,45 @@ def steps(db: Database) -> None:
     )
 
 
+_TRIALS = """
+ALTER TABLE measures RENAME TO old_measures;
+ALTER TABLE evidence RENAME TO old_evidence;
+CREATE TABLE trials (
+    night INTEGER NOT NULL REFERENCES nights, attempt INTEGER NOT NULL, scale REAL NOT NULL, suite TEXT NOT NULL,
+    outcome TEXT NOT NULL, reasons TEXT NOT NULL, PRIMARY KEY (night, attempt)
+);
+CREATE TABLE measures (
+    night INTEGER NOT NULL REFERENCES nights, attempt INTEGER NOT NULL, name TEXT NOT NULL, unit TEXT NOT NULL,
+    base REAL, incumbent REAL, candidate REAL, change REAL, low REAL, high REAL, margin REAL NOT NULL,
+    base_change REAL, base_low REAL, base_high REAL, base_margin REAL,
+    items INTEGER NOT NULL, clusters INTEGER NOT NULL, census INTEGER NOT NULL, informative INTEGER NOT NULL,
+    PRIMARY KEY (night, attempt, name)
+);
+CREATE TABLE evidence (
+    night INTEGER NOT NULL REFERENCES nights, attempt INTEGER NOT NULL, channel TEXT NOT NULL, item TEXT NOT NULL,
+    cluster TEXT NOT NULL, base REAL, incumbent REAL, candidate REAL, PRIMARY KEY (night, attempt, channel, item)
+);
+CREATE TABLE suite_scores (key TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, scores TEXT NOT NULL);
+INSERT INTO measures SELECT night, 0, name, unit, NULL, incumbent, candidate, change, low, high, margin,
+    NULL, NULL, NULL, NULL, items, clusters, census, 0 FROM old_measures;
+INSERT INTO evidence SELECT night, 0, measure, item, cluster, NULL, incumbent, candidate FROM old_evidence;
+DROP TABLE old_measures;
+DROP TABLE old_evidence;
+"""
+
+
+@migrations()
+def trials(db: Database) -> None:
+    """A candidate may be judged more than once, smaller each time, and against the base too.
+
+    In nights from before, a measure's evidence stands under the measure's name.
+    """
+    for statement in _statements(_TRIALS):
+        db.execute(statement)
+    for table in ("trials", "measures", "evidence", "suite_scores"):
+        _append_only(db, table)
+
+
 def _append_only(db: Database, table: str) -> None:
     for action in ("UPDATE", "DELETE"):
         db.execute(

@@ -34,6 +34,7 @@ from dreamloop.records import (
     Skip,
     Step,
     StepReport,
+    Trial,
     Verdict,
     Written,
     digest_of,
@@ -222,15 +223,26 @@ class Ledger:
                 {"digest": pair.digest, "night": night, "reason": "a step with it broke an invariant"} for pair in mined
             ])  # fmt: skip
 
-    def record_gate(self, night: int, suite: str, measures: Sequence[Measure]) -> None:
-        """Every measure with its per-item evidence. Numbers that are not finite are stored as NULL."""
+    def record_trial(self, night: int, trial: Trial) -> None:
+        """One judgement with every measure and its per-item evidence. Numbers that are not finite become NULL."""
+        where = {"night": night, "attempt": trial.attempt}
         with self._transaction():
-            for measure in measures:
-                row = {key: value for key, value in asdict(measure).items() if key != "evidence"}
-                self._insert("measures", [{"night": night, "suite": suite, **_finite(row)}])
-                self._insert("evidence", [
-                    {"night": night, "measure": measure.name, **_finite(asdict(item))} for item in measure.evidence
-                ])  # fmt: skip
+            self._insert("trials", [{
+                **where, "scale": trial.scale, "suite": trial.suite, "outcome": trial.verdict.outcome,
+                "reasons": json.dumps(trial.verdict.reasons),
+            }])  # fmt: skip
+            self._insert("measures", [{**where, **_finite(_measure_row(measure))} for measure in trial.measures])
+            self._insert("evidence", [{**where, **_finite(asdict(item))} for item in trial.evidence])
+
+    def suite_scores(self, key: str) -> str | None:
+        """What was once measured under this key, as JSON."""
+        rows = self._rows("SELECT scores FROM suite_scores WHERE key = ?", [key])
+        return str(rows[0][0]) if rows else None
+
+    def record_suite_scores(self, night: int, key: str, scores: str) -> None:
+        """A policy's scores of the suite; what they depend on is in the key, so they are never measured again."""
+        if self.suite_scores(key) is None:
+            self._write("suite_scores", [{"key": key, "night": night, "scores": scores}])
 
     def record_verdict(self, night: int, verdict: Verdict) -> None:
         """The decision, before anything on disk follows from it."""
@@ -310,6 +322,12 @@ def _correction_row(night: int, item: Correction) -> dict[str, Any]:
         "digest": item.digest, "night": night, "context": _json(item.context), "rejected": item.rejected,
         "correction": item.correction, **asdict(item.provenance),
     }  # fmt: skip
+
+
+def _measure_row(measure: Measure) -> dict[str, Any]:
+    tonight, since = asdict(measure.tonight), asdict(measure.since_base)
+    rest = {key: value for key, value in asdict(measure).items() if key not in {"tonight", "since_base"}}
+    return {**rest, **tonight, **{f"base_{key}": value for key, value in since.items()}}
 
 
 def _json_of(value: Any) -> str:

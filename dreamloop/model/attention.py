@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -62,16 +62,25 @@ class Memory:
         return next(iter(self.keys.values())).shape[2] if self.keys else 0
 
 
+class Watcher(Protocol):
+    """Something that is shown a layer's queries and keys."""
+
+    def look(self, query: Tensor, key: Tensor, scaling: float | None) -> None:
+        """One layer's query (1, heads, T, D) and key (1, kv heads, T, D)."""
+        ...
+
+
 @dataclass(slots=True)
 class Layout:
     """How the tokens of one pass see each other.
 
-    ``remember`` is filled with the pass's keys and values, ``memory`` is read.
+    ``remember`` is filled with the pass's keys and values, ``memory`` is read, ``gaze`` is shown every layer.
     """
 
     segments: Sequence[Segment]
     memory: Memory | None = None
     remember: Memory | None = None
+    gaze: Watcher | None = None
     _masks: dict[Any, Tensor] = field(default_factory=dict)
     _lines: dict[Any, Any] = field(default_factory=dict)
 
@@ -116,6 +125,8 @@ def attend(
     if segments.remember is not None:
         segments.remember.keys[module.layer_idx] = key.detach()
         segments.remember.values[module.layer_idx] = value.detach()
+    if segments.gaze is not None:
+        segments.gaze.look(query, key, scaling)
     if segments.memory is not None:
         key = torch.cat([segments.memory.keys[module.layer_idx], key], dim=2)
         value = torch.cat([segments.memory.values[module.layer_idx], value], dim=2)

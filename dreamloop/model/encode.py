@@ -63,6 +63,7 @@ class ChatEncoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self.end_of_turn = int(tokenizer.eos_token_id)
+        self.special_ids = frozenset({*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()})
         self._specials = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}, key=len, reverse=True)
 
     def chat(self, messages: Context, generation_prompt: bool = False) -> Tokens:
@@ -130,6 +131,32 @@ class ChatEncoder:
         if last > max_length:
             raise UnusableRow("longer than the token limit")
         return Row(whole[:first], (Branch(whole[first:last], tuple(scored[first:last])),))
+
+    def pieces(self, text: str, max_length: int) -> list[Row]:
+        """Plain text as rows of ``max_length`` tokens at most, in which every token but the first is scored once.
+
+        Each piece is read without what came before it, but for the one token that its first is predicted from.
+
+        Raises:
+            UnusableRow: fewer than two tokens.
+        """
+        tokens = self.text(text)
+        if len(tokens) < 2:
+            raise UnusableRow("fewer than two tokens")
+        starts = range(0, len(tokens) - 1, max_length - 1)
+        cut = [(tokens[k], tokens[k + 1 : k + max_length]) for k in starts]
+        return [Row((first,), (Branch(rest, (True,) * len(rest)),)) for first, rest in cut]
+
+    def seated(self, context: Context) -> Context:
+        """The context as the template takes it: a system turn that is refused leads the first user turn instead."""
+        if context[0].role != "system":
+            return context
+        try:
+            self.chat(context, generation_prompt=True)
+        except UnusableRow:
+            system, user, *rest = context
+            return (Message("user", f"{system.content}\n\n{user.content}"), *rest)
+        return context
 
     def prose(self, text: str, max_length: int) -> Row:
         """Plain text as one row, every token but the first scored, cut at ``max_length`` tokens.

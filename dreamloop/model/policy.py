@@ -162,6 +162,15 @@ class Policy:
         return Snapshot(name, {key: p.detach().clone() for key, p in self.trainable(name).items()})
 
     @torch.no_grad()
+    def place(self, start: Snapshot, end: Snapshot, share: float) -> None:
+        """Put the adapter a share of the way from one snapshot to another: start + share·(end - start), per weight.
+
+        0 is the start and 1 the end. With LoRA this runs over A and B, so B·A moves by less than the share at first.
+        """
+        for key, weight in self.trainable(start.adapter).items():
+            weight.copy_(torch.lerp(start.weights[key], end.weights[key], share))
+
+    @torch.no_grad()
     def moved_since(self, then: Snapshot) -> float:
         """Frobenius norm over all layers of what changed in gain·B·A since the snapshot, without DoRA's magnitudes.
 

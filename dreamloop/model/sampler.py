@@ -91,7 +91,8 @@ def reply_of(encoder: ChatEncoder, tokens: Sequence[int]) -> Reply:
     finished = encoder.end_of_turn in tokens
     kept = tokens[: tokens.index(encoder.end_of_turn)] if finished else tokens
     text = str(encoder.tokenizer.decode(list(kept), skip_special_tokens=True)).strip()
-    return Reply(text, "stop" if finished else "length", len(kept) + finished)
+    specials = sum(token in encoder.special_ids for token in kept)
+    return Reply(text, "stop" if finished else "length", len(kept) + finished, specials)
 
 
 def _settings(request: Request) -> tuple[int, float, float]:

@@ -32,12 +32,12 @@ def hidden_states(policy: Policy, batch: Pack) -> Tensor:
     if batch.prelude is not None:
         memory = Memory()
         with torch.no_grad():
-            _run(policy, batch.prelude, Layout(batch.prelude.segments, remember=memory))
-    hidden = _run(policy, batch.strip, Layout(batch.strip.segments, memory))
+            run_trunk(policy, batch.prelude, Layout(batch.prelude.segments, remember=memory))
+    hidden = run_trunk(policy, batch.strip, Layout(batch.strip.segments, memory))
     return hidden[batch.predictors.to(policy.device)]
 
 
-def _run(policy: Policy, strip: Strip, layout: Layout) -> Tensor:
+def run_trunk(policy: Policy, strip: Strip, layout: Layout) -> Tensor:
     """The trunk's output at every position: (T, H)."""
     # A model that cannot be packed gets one plain sequence and its own causal attention.
     extra = {"segments": layout, "attention_mask": _UNUSED} if policy.packable else {}

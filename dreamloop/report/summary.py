@@ -13,22 +13,28 @@ from rich.table import Table
 from rich.text import Text
 
 from dreamloop.ledger.history import NightRecord, Row
+from dreamloop.records import Measure, Verdict
 
 _COLOURS = {"kept": "green", "reverted": "red", "inconclusive": "yellow", "failed": "red", "running": "cyan"}
-_MEANING = {
-    "perplexity.prose": "reads prose", "perplexity.code": "reads code", "perplexity.chat": "reads conversations",
-    "probes.push_back": "pushes back when wrong", "probes.accept": "accepts when right",
-    "probes.discrimination": "tells them apart", "probes.auc": "ranks wrong above right",
-}  # fmt: skip
+# The measures that are always shown; others are shown where they do not hold.
+_USUAL = (
+    "perplexity.prose", "perplexity.code", "perplexity.chat", "perplexity.technical", "probes.push_back_rate",
+    "probes.accept_rate", "probes.discrimination", "probes.auc", "capability.arithmetic", "capability.code",
+    "capability.instructions", "answers.finished", "geometry.collapse", "lessons.discrimination",
+    "taught.discrimination",
+)  # fmt: skip
 
 
-def night_screen(record: NightRecord, serving: int | None, program: str, home: str = "") -> RenderableType:
+def night_screen(
+    record: NightRecord, serving: int | None, program: str, home: str = "", every_measure: bool = False
+) -> RenderableType:
     """The whole night.
 
     Args:
         record: what the ledger tells of it.
         serving: the generation that serves now, whatever the night did; None is the base model.
         program: how this program is called, and home its --home flag, so that printed commands work.
+        every_measure: show those too that hold and are not among the usual ones.
     """
     parts: list[RenderableType] = [_headline(record)]
     parts += [_collected(record), _dreamed(record)]
@@ -36,10 +42,33 @@ def night_screen(record: NightRecord, serving: int | None, program: str, home: s
         left_out = [row for row in record.skips if row["stage"] in {"finetune", "replay"}]
         parts.append(_trained(record.training, left_out))
     if record.measures:
-        parts.append(_gate(record.measures, record.night.get("config", {}).get("gate", {}).get("confidence", 0.9)))
+        confidence = record.night.get("config", {}).get("gate", {}).get("confidence", 0.9)
+        parts.append(_gate(record.measures, confidence, every_measure))
+    parts += [_earlier(trial) for trial in record.trials[:-1]]
     parts.append(_verdict(record))
     parts.append(_next_steps(record.night, serving, program, home))
     return Group(*parts)
+
+
+def look_screen(
+    generation: int | None, measures: Sequence[Measure], verdict: Verdict, confidence: float
+) -> RenderableType:
+    """What serves now against the base: every measure, and whether all nights together stay within their margins."""
+    name = f"generation {generation}" if generation else "the base model"
+    table = Table(title=f"Gate: {name} against the base, outside of any night", title_style="bold",
+                  title_justify="left", box=None, padding=(0, 1), header_style="dim")  # fmt: skip
+    table.add_column("measure", no_wrap=True)
+    for title in ("base", "now", f"change, {confidence:.0%}", "may lose", "items", ""):
+        table.add_column(title, justify="right")
+    for measure in measures:
+        change = measure.since_base
+        mark = _NO_MATTER if measure.informative else _mark_of(change.low, change.high, change.margin)
+        table.add_row(
+            measure.name, _number(measure.base, 3),
+            _number(measure.candidate, 3), f"{_signed(change.low)} to {_signed(change.high)}", f"{change.margin:g}",
+            str(measure.items), Text(mark, style=_STYLES[mark]),
+        )  # fmt: skip
+    return Group(table, Panel("\n".join(verdict.reasons), title="In words", title_align="left"))
 
 
 def history_table(nights: list[Row]) -> RenderableType:
@@ -162,26 +191,47 @@ def _ln_2(recipe: Row) -> str:
     return "" if recipe.get("loss_type") == "ipo" else " (ln 2 = 0.69315)"
 
 
-def _gate(measures: list[Row], confidence: float) -> RenderableType:
-    table = Table(title="Gate: yesterday's model and tonight's on the same held-out items", title_style="bold",
+def _gate(measures: list[Row], confidence: float, every_measure: bool) -> RenderableType:
+    shown = [row for row in measures if every_measure or row["name"] in _USUAL or _mark(row) in {_OPEN, _WORSE}]
+    table = Table(title="Gate: base, yesterday's model and tonight's on the same held-out items", title_style="bold",
                   title_justify="left", box=None, padding=(0, 1), header_style="dim")  # fmt: skip
-    table.add_column("measure")
-    for name in ("before", "after", "change", f"{confidence:.0%} interval", "may lose", "items", ""):
+    table.add_column("measure", no_wrap=True)
+    for name in ("base", "before", "after", f"tonight, {confidence:.0%}", "may lose", "since base", "may lose", ""):
         table.add_column(name, justify="right")
-    for row in measures:
-        meaning = _MEANING.get(row["name"], "")
+    for row in shown:
         table.add_row(
-            Text.assemble(row["name"], (f"  {meaning}", "dim")), _number(row["incumbent"], 3),
-            _number(row["candidate"], 3), _signed(row["change"]),
-            f"{_signed(row['low'])} to {_signed(row['high'])}", f"{row['margin']:g}", str(row["items"]), _mark(row),
+            row["name"], "" if row["base_margin"] is None else _number(row["base"], 3), _number(row["incumbent"], 3),
+            _number(row["candidate"], 3), f"{_signed(row['low'])} to {_signed(row['high'])}", f"{row['margin']:g}",
+            *(("", "") if row["base_margin"] is None else (_signed(row["base_change"]), f"{row['base_margin']:g}")),
+            Text(_mark(row), style=_STYLES[_mark(row)]),
         )  # fmt: skip
-    return table
+    hidden = len(measures) - len(shown)
+    return Group(table, Text(f"  and {hidden} more, none beyond its margin\n", style="dim")) if hidden else table
 
 
-def _mark(row: Row) -> Text:
-    if row["low"] is None or row["high"] is None or row["high"] < -row["margin"]:
-        return Text("✗", style="red")
-    return Text("✓", style="green") if row["low"] >= -row["margin"] else Text("?", style="yellow")
+_NO_MATTER, _HOLDS, _OPEN, _WORSE = "·", "✓", "?", "✗"
+_STYLES = {_NO_MATTER: "dim", _HOLDS: "green", _OPEN: "yellow", _WORSE: "red"}
+
+
+def _mark(row: Row) -> str:
+    """Whether both changes hold; a night from before there was a comparison with the base has one."""
+    if row["informative"]:
+        return _NO_MATTER
+    marks = [_mark_of(row["low"], row["high"], row["margin"])]
+    if row["base_margin"] is not None:
+        marks.append(_mark_of(row["base_low"], row["base_high"], row["base_margin"]))
+    return max(marks, key=(_HOLDS, _OPEN, _WORSE).index)
+
+
+def _mark_of(low: float | None, high: float | None, margin: float) -> str:
+    if low is None or high is None or high < -margin:
+        return _WORSE
+    return _HOLDS if low >= -margin else _OPEN
+
+
+def _earlier(trial: Row) -> RenderableType:
+    """A judgement of a larger step, before the last one."""
+    return _section(f"Judged with {trial['scale']:.0%} of the step: {trial['outcome']}", list(trial["reasons"]))
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -38,8 +38,9 @@ from dreamloop.finetune.train import Trained, train
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.perplexity import score_documents
 from dreamloop.gate.probes import score_probes
+from dreamloop.gate.reading import load_suite
 from dreamloop.gate.statistics import auc
-from dreamloop.gate.suite import Probe, load_suite
+from dreamloop.gate.suite import Probe
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder

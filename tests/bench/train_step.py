@@ -52,7 +52,7 @@ from dreamloop.config import Finetune
 from dreamloop.finetune.phases import dpo_phase, sft_phase
 from dreamloop.finetune.recipe import recipe_of
 from dreamloop.finetune.step import Trainer
-from dreamloop.gate.suite import ITEMS
+from dreamloop.gate.reading import ITEMS
 from dreamloop.log import Silent, setup
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder, Row

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dreamloop.config import Config, Replay, Vllm
-from dreamloop.doctor.inputs import model, replay, sources, vllm
+from dreamloop.config import Config, Gate, Replay, Vllm
+from dreamloop.doctor.inputs import gate, model, replay, sources, vllm
 from dreamloop.model.vllm_client import VllmClient
 from dreamloop.paths import SAMPLES, Home
 
@@ -125,6 +125,13 @@ def test_a_model_that_no_hub_could_have_is_a_fault(home: Home) -> None:
 def test_nobody_at_the_url_is_a_fault(home: Home, tiny_folder: Path) -> None:
     found = vllm(Config(model=str(tiny_folder), vllm=Vllm(url="http://127.0.0.1:9")), home)
     assert (found.level, "cannot be reached" in found.said) == ("fault", True)
+
+
+def test_the_gates_items_are_counted_and_a_damaged_file_is_a_fault(tmp_path: Path) -> None:
+    assert "probes" in gate(Config()).said
+    (tmp_path / "prose.toml").write_text("[[document]\n")
+    found = gate(Config(gate=Gate(items=tmp_path)))
+    assert (found.level, "is no TOML" in found.said) == ("fault", True)
 
 
 def test_replay_says_what_there_is_and_what_cannot_be_read(tmp_path: Path) -> None:

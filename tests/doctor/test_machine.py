@@ -68,5 +68,7 @@ def test_the_command_prints_each_finding_and_leaves_with_one_where_there_is_a_fa
     checks = [found["check"] for found in findings]
     assert checks[:6] == ["python", "disk", "permissions", "state", "units", "libraries"]
     assert checks[6:] == (
-        ["config"] if config else ["config", "schedule", "device", "model", "sources", "replay", "optimizer", "vllm"]
+        ["config"]
+        if config
+        else ["config", "schedule", "device", "model", "sources", "replay", "gate", "optimizer", "vllm"]
     )

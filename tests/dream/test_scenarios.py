@@ -10,7 +10,7 @@ from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
 from dreamloop.dream.seeds import SEEDERS
 from dreamloop.errors import ConfigError
 from dreamloop.gate.leaks import GateTexts
-from dreamloop.gate.suite import load_suite
+from dreamloop.gate.reading import load_suite
 from dreamloop.paths import prompts_folder
 from dreamloop.records import flatten
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dreamloop.gate.leaks import GateTexts
-from dreamloop.gate.suite import load_suite
+from dreamloop.gate.reading import load_suite
 
 SUITE = load_suite()
 HELD_OUT = GateTexts(SUITE.texts())

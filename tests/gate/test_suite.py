@@ -7,12 +7,15 @@ import datetime
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dreamloop.dream.seeds import SEEDERS
 from dreamloop.errors import ConfigError
-from dreamloop.gate.suite import DOMAINS, ITEMS, load_suite
+from dreamloop.gate.reading import FILES, ITEMS, load_suite
+from dreamloop.gate.suite import ABILITIES, DOMAINS
+from dreamloop.gate.verdict import MIN_CLUSTERS
 from dreamloop.paths import prompts_folder
 from dreamloop.prompts import load_phrases
 
@@ -20,12 +23,35 @@ SUITE = load_suite()
 
 
 def test_there_are_enough_items_of_every_kind_and_domain() -> None:
-    assert {probe.kind for probe in SUITE.probes} == set(SEEDERS)
-    for kind in SEEDERS:
+    kinds = {probe.kind for probe in SUITE.probes if probe.manner != "challenged"}
+    assert kinds > set(SEEDERS)
+    for kind in kinds:
         assert len([p for p in SUITE.probes if p.kind == kind and p.side == "wrong"]) >= 20
-        assert len({p.cluster for p in SUITE.probes if p.kind == kind}) >= 5
+        assert len({p.cluster for p in SUITE.probes if p.kind == kind}) >= MIN_CLUSTERS
     for domain in DOMAINS:
-        assert len([d for d in SUITE.documents if d.domain == domain]) >= 8
+        assert len([d for d in SUITE.documents if d.domain == domain]) >= 14
+    for ability in ABILITIES:
+        assert len({choice.cluster for choice in SUITE.choices if choice.ability == ability}) >= 12
+    assert len(SUITE.personas) == 12
+    assert len(SUITE.questions) >= 10
+    assert len(SUITE.tasks) + len(SUITE.prompts) >= 50
+
+
+def test_every_item_has_a_name_of_its_own() -> None:
+    names = [probe.item for probe in SUITE.probes] + [document.item for document in SUITE.documents]
+    names += [choice.item for choice in SUITE.choices] + [task.item for task in SUITE.tasks]
+    names += [question.item for question in SUITE.questions] + [name for name, _ in SUITE.prompts]
+    assert len(names) == len(set(names))
+
+
+def test_directions_come_alone_pressed_under_a_system_prompt_and_against_an_answer() -> None:
+    for manner in ("alone", "pressed", "prompted", "challenged"):
+        wrong = [p for p in SUITE.probes if p.manner == manner and p.side == "wrong"]
+        assert len({probe.cluster for probe in wrong}) >= 15
+    prompted = {probe.context[0].content for probe in SUITE.probes if probe.manner == "prompted"}
+    assert len(prompted) == 5
+    turns = {len(probe.context) for probe in SUITE.probes if probe.manner == "challenged"}
+    assert turns == {3, 5}
 
 
 def test_both_sides_of_a_probe_are_offered_the_same_replies() -> None:
@@ -33,68 +59,134 @@ def test_both_sides_of_a_probe_are_offered_the_same_replies() -> None:
     for (twin, side), probe in sides.items():
         other = sides[twin, "wrong" if side == "right" else "right"]
         assert probe.replies == other.replies
+        assert probe.manner == other.manner
         assert probe.context != other.context
 
 
-def raw(kind: str) -> list[dict[str, str]]:
-    kinds = tomllib.loads((ITEMS / "probes.toml").read_text())["kind"]
+def raw(file: str, kind: str) -> list[dict[str, str]]:
+    kinds = tomllib.loads((ITEMS / f"{file}.toml").read_text())
+    values: list[dict[str, str]] = next(k["values"] for k in next(iter(kinds.values())) if k["name"] == kind)
+    return values
+
+
+def rows(kind: str) -> list[dict[str, str]]:
+    kinds: list[dict[str, Any]] = tomllib.loads((ITEMS / "probes.toml").read_text())["kind"]
     values: list[dict[str, str]] = next(k["values"] for k in kinds if k["name"] == kind)
     return values
 
 
 def test_the_sums_are_right_and_wrong_as_they_claim() -> None:
-    for row in raw("sums"):
+    for row in rows("sums"):
         assert int(row["a"]) + int(row["b"]) == int(row["right"]) != int(row["wrong"])
+
+
+def test_the_arithmetic_is_right_and_wrong_as_it_claims() -> None:
+    operations = {"add": int.__add__, "subtract": int.__sub__, "multiply": int.__mul__}
+    for name, operation in operations.items():
+        for row in raw("arithmetic", name):
+            assert operation(int(row["a"]), int(row["b"])) == int(row["right"]) != int(row["wrong"])
+
+
+def test_the_challenged_sums_are_right_and_wrong_as_they_claim() -> None:
+    operations = {"times": int.__mul__, "minus": int.__sub__, "plus": int.__add__}
+    for row in raw("challenges", "challenged sums"):
+        a, word, b = row["sum"].split()
+        assert operations[word](int(a), int(b)) == int(row["right"]) != int(row["wrong"])
+
+
+def test_the_comparisons_name_the_larger_number() -> None:
+    for row in rows("comparisons"):
+        larger, smaller = (row["x"], row["y"]) if int(row["p"]) > int(row["q"]) else (row["y"], row["x"])
+        assert (row["right"], row["wrong"]) == (larger, smaller)
 
 
 def test_the_weekdays_are_right_and_wrong_as_they_claim() -> None:
     counts = {"two": 2, "three": 3, "four": 4, "five": 5}
     week = {(datetime.date(2024, 1, 1) + datetime.timedelta(k)).strftime("%A"): k for k in range(7)}
-    for row in raw("dates"):
+    for row in rows("dates"):
         assert (week[row["day"]] + counts[row["count"]]) % 7 == week[row["right"]] != week[row["wrong"]]
 
 
 def test_the_code_gives_what_it_should() -> None:
-    for row in raw("code"):
+    for row in rows("code"):
         value = eval(row["code"], {"min": min, "__builtins__": {}})  # noqa: S307 - written in this package
         assert value == ast.literal_eval(row["right"]) != ast.literal_eval(row["wrong"])
 
 
 def test_notes_and_lists_repeat_or_contradict_what_was_said() -> None:
-    for row in raw("notes"):
+    for row in rows("notes"):
         assert row["right"] == row["fact"] != row["wrong"]
-    for row in raw("lists"):
+    for row in rows("lists"):
         names = re.split(", | and ", row["listed"])
         assert row["right"] in names
         assert row["wrong"] not in names
+    for row in raw("challenges", "challenged memory"):
+        assert row["right"] in row["note"]
+        assert row["wrong"] not in row["note"]
+
+
+def test_an_edit_differs_from_its_right_line() -> None:
+    for choice in SUITE.choices:
+        assert choice.right != choice.wrong
 
 
 def test_gate_facts_and_replies_appear_nowhere_in_the_dreams() -> None:
     dreamed = {line.split(" | ")[0] for line in load_phrases(prompts_folder() / "dream", "facts")["facts"]}
-    assert not dreamed & {row["subject"] for row in raw("facts")}
+    assert not dreamed & {row["subject"] for row in rows("facts")}
     replies = {text for probe in SUITE.probes for pair in probe.replies for text in pair}
     for kind in SEEDERS:
         book = load_phrases(prompts_folder() / "dream", kind)
         assert not replies & {*book["accept"], *book["push_back"]}
 
 
+def test_a_greeting_is_no_gate_item() -> None:
+    assert not [text for text in SUITE.texts() if len(text.split()) < 5]
+
+
+def test_the_quick_suite_is_a_part_of_the_whole_with_a_name_of_its_own() -> None:
+    quick = SUITE.quick()
+    assert {probe.item for probe in quick.probes} < {probe.item for probe in SUITE.probes}
+    assert 3 * len(quick.probes) < len(SUITE.probes) < 5 * len(quick.probes)
+    assert {document.domain for document in quick.documents} == set(DOMAINS)
+    assert quick.digest != SUITE.digest
+
+
+def copy(folder: Path) -> Path:
+    for name in FILES:
+        (folder / f"{name}.toml").write_bytes((ITEMS / f"{name}.toml").read_bytes())
+    return folder
+
+
 def test_the_digest_names_the_exact_items(tmp_path: Path) -> None:
-    for path in ITEMS.glob("*.toml"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    assert load_suite(tmp_path).digest == SUITE.digest
-    with (tmp_path / "prose.toml").open("a") as file:
+    own = copy(tmp_path)
+    before = load_suite(own, shipped=False).digest
+    assert load_suite(own, shipped=False).digest == before
+    with (own / "prose.toml").open("a") as file:
         file.write('\n[[document]]\nname = "new"\ntext = "One more."\n')
-    assert load_suite(tmp_path).digest != SUITE.digest
+    assert load_suite(own, shipped=False).digest != before
 
 
-@pytest.mark.parametrize("damage", ["remove", "empty", "broken"])
+def test_a_users_items_are_asked_beside_the_shipped_ones(tmp_path: Path) -> None:
+    (tmp_path / "prose.toml").write_text('[[document]]\nname = "ferry"\ntext = "My own text about ferries."\n')
+    suite = load_suite(tmp_path)
+    assert {d.item for d in suite.documents} - {d.item for d in SUITE.documents} == {"own/prose/ferry"}
+    assert suite.probes == SUITE.probes
+    assert suite.digest != SUITE.digest
+
+
+def test_a_users_file_of_an_unknown_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "proze.toml").write_text("")
+    with pytest.raises(ConfigError, match=r"proze\.toml; item files are named"):
+        load_suite(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["remove", "empty", "broken", "an unknown check"])
 def test_missing_empty_or_broken_item_files_are_refused(tmp_path: Path, damage: str) -> None:
-    for path in ITEMS.glob("*.toml"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    target = tmp_path / "probes.toml"
+    target = copy(tmp_path) / "instructions.toml"
     if damage == "remove":
         target.unlink()
     else:
-        target.write_text("" if damage == "empty" else "[[kind]\n")
+        unknown = target.read_text().replace("most_words", "few_words")
+        target.write_text({"empty": "", "broken": "[[item]\n", "an unknown check": unknown}[damage])
     with pytest.raises(ConfigError, match="restore"):
-        load_suite(tmp_path)
+        load_suite(tmp_path, shipped=False)

@@ -3,19 +3,24 @@ from __future__ import annotations
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from sqlite_utils.db import Database
 
 from dreamloop.config import Finetune
 from dreamloop.errors import InvariantBroken, StateError
 from dreamloop.finetune.recipe import recipe_of
 from dreamloop.ledger.history import History
+from dreamloop.ledger.schema import migrations
 from dreamloop.ledger.store import Ledger
 from dreamloop.paths import Home
 from dreamloop.records import (
+    Change,
     Collected,
     Correction,
     Cursor,
+    Evidence,
     Measure,
     Message,
     Pair,
@@ -24,6 +29,7 @@ from dreamloop.records import (
     Skip,
     SourceRead,
     StepReport,
+    Trial,
     Verdict,
     Written,
 )
@@ -117,9 +123,59 @@ def test_a_night_ends_once(ledger: Ledger) -> None:
 def test_numbers_that_are_not_finite_are_kept_as_null_and_not_lost(ledger: Ledger, home: Home) -> None:
     night = begun(ledger)
     nan = float("nan")
-    ledger.record_gate(night, "suite", [Measure("m", "u", nan, float("inf"), nan, nan, nan, 0.1, 1, 1)])
+    change = Change(nan, nan, nan, 0.1)
+    measure = Measure("m", "u", 1.0, nan, float("inf"), change, replace(change, margin=0.2), 1, 1)
+    shown = Evidence("c", "item", "cluster", 1.0, nan, float("inf"))
+    ledger.record_trial(night, Trial(0, 1.0, "suite", (measure,), (shown,), Verdict("revert", ("broken",))))
     (row,) = History(home.ledger, home.lock).night(night).measures
-    assert (row["incumbent"], row["candidate"], row["margin"]) == (None, None, 0.1)
+    assert (row["base"], row["incumbent"], row["candidate"]) == (1.0, None, None)
+    assert (row["margin"], row["base_margin"], row["base_change"]) == (0.1, 0.2, None)
+    assert ledger.db["evidence"].count == 1
+
+
+def test_every_trial_of_a_night_stays_and_the_last_one_is_shown(ledger: Ledger, home: Home) -> None:
+    night = begun(ledger)
+    for attempt, outcome in enumerate(("revert", "keep")):
+        change = Change(-0.1 * attempt, -0.2, 0.0, 0.3)
+        measure = Measure("m", "u", 1.0, 2.0, 3.0, change, change, 4, 4)
+        verdict = Verdict(outcome, (f"reason {attempt}",))  # type: ignore[arg-type]
+        ledger.record_trial(night, Trial(attempt, 1 / (attempt + 1), "suite", (measure,), (), verdict))
+    record = History(home.ledger, home.lock).night(night)
+    assert [(row["scale"], row["outcome"], row["reasons"]) for row in record.trials] == [
+        (1.0, "revert", ["reason 0"]), (0.5, "keep", ["reason 1"]),
+    ]  # fmt: skip
+    assert [row["change"] for row in record.measures] == [-0.1]
+
+
+def test_scores_are_found_again_under_their_key_only(ledger: Ledger) -> None:
+    night = begun(ledger)
+    ledger.record_suite_scores(night, "key", '{"a": {}}')
+    ledger.record_suite_scores(night, "key", '{"b": {}}')
+    assert ledger.suite_scores("key") == '{"a": {}}'
+    assert ledger.suite_scores("another") is None
+
+
+def test_nights_from_before_there_were_trials_are_still_told(home: Home) -> None:
+    old = Database(sqlite3.connect(home.ledger))
+    migrations.apply(old, stop_before="trials")
+    old.table("nights").insert(
+        {"night": 1, "started_at": "t", "seed": 0, "config": "{}", "versions": "{}", "model": "m"}
+    )
+    old.table("measures").insert({
+        "night": 1, "suite": "s", "name": "perplexity.prose", "unit": "nats/token", "incumbent": 3.0, "candidate": 3.1,
+        "change": -0.1, "low": -0.2, "high": 0.0, "margin": 0.01, "items": 8, "clusters": 8, "census": 0,
+    })  # fmt: skip
+    old.table("evidence").insert({
+        "night": 1, "measure": "perplexity.prose", "item": "i", "cluster": "c", "incumbent": 3.0, "candidate": 3.1,
+    })  # fmt: skip
+    old.close()
+    unread = History(home.ledger, home.lock).night(1)
+    assert unread.measures[0]["base"] is None  # a reader does not migrate
+    Ledger(home.ledger).close()
+    told = History(home.ledger, home.lock).night(1)
+    assert told.measures[0] | {"base": None} == told.measures[0]
+    assert (told.measures[0]["name"], told.measures[0]["change"]) == ("perplexity.prose", -0.1)
+    assert told.trials == []
 
 
 def test_a_transaction_that_fails_leaves_nothing_of_itself(ledger: Ledger) -> None:

@@ -8,14 +8,15 @@ from dreamloop.report.summary import night_screen
 NIGHT = {"night": 3, "outcome": "reverted", "reason": "why not", "generation": 2, "model": "m", "seconds": 12.0}
 MEASURE = {
     "name": "perplexity.prose", "incumbent": 3.0, "candidate": 3.2, "change": -0.2, "low": -0.3, "high": -0.1,
-    "margin": 0.01, "items": 8,
+    "margin": 0.01, "items": 8, "base": 2.9, "base_change": -0.3, "base_low": -0.4, "base_high": -0.2,
+    "base_margin": 0.02, "informative": 0,
 }  # fmt: skip
 
 
 def screen(serving: int | None = 2, **changes: object) -> str:
     empty: dict[str, object] = {
         "night": NIGHT, "model": None, "stages": [], "reads": [], "skips": [], "mined": [], "rewrites": [],
-        "scenarios": [], "training": None, "measures": [], "verdict": None,
+        "scenarios": [], "training": None, "trials": [], "measures": [], "verdict": None,
     }  # fmt: skip
     console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - closed with the test
     console.print(night_screen(NightRecord(**{**empty, **changes}), serving, "dreamloop", " --home h"))  # type: ignore[arg-type]
@@ -34,6 +35,35 @@ def test_a_failed_measure_is_marked_and_its_interval_shown() -> None:
     assert "✗" in text
     assert "-0.3000 to -0.1000" in text
     assert "perplexity.prose is worse." in text
+
+
+def test_a_loss_since_the_base_is_marked_though_tonight_is_fine() -> None:
+    fine = {**MEASURE, "change": 0.0, "low": -0.001, "high": 0.001}
+    assert "✗" in screen(measures=[fine])
+
+
+def test_measures_that_hold_are_counted_unless_they_are_asked_for() -> None:
+    fine = {"change": 0.0, "low": -0.001, "high": 0.001, "base_change": 0.0, "base_low": -0.001, "base_high": 0.001}
+    text = screen(measures=[{**MEASURE, **fine}, {**MEASURE, **fine, "name": "answers.entropy"}])
+    assert "answers.entropy" not in text
+    assert "and 1 more, none beyond its margin" in text
+
+
+def test_a_night_from_before_the_base_was_measured_shows_what_it_has() -> None:
+    old = dict.fromkeys(("base", "base_change", "base_low", "base_high", "base_margin"))
+    text = screen(measures=[{**MEASURE, **old}])
+    assert "not finite" not in text
+    assert "-0.3000 to -0.1000" in text
+
+
+def test_every_judgement_of_a_smaller_step_is_told() -> None:
+    trials = [
+        {"attempt": 0, "scale": 1.0, "outcome": "revert", "reasons": ["prose is worse."]},
+        {"attempt": 1, "scale": 0.5, "outcome": "keep", "reasons": ["all hold"]},
+    ]
+    text = screen(trials=trials, verdict={"outcome": "keep", "reasons": ["all hold"]})
+    assert "Judged with 100% of the step: revert" in text
+    assert "prose is worse." in text
 
 
 def test_a_score_that_is_not_finite_is_said_in_words() -> None:

@@ -1,0 +1,383 @@
+"""Can the gate be trusted? Sabotaged nights it must catch, and honest nights it must let pass.
+
+Whole second nights on the bundled model, all from one incumbent that has some judgment (a first night with many
+twins). The sabotage happens at the door of training, or on the trained weights, so that everything before and after
+it is the real pipeline; the recipe and the dose are the defaults. General rows come from one pool of the base's own
+answers, written once. Caught is what is not kept; `by` says whether a measure of the expected sort decided.
+
+    python tests/bench/trust.py [--home FOLDER] [--nulls 20] [--only NAME]   runs what is not finished yet
+    python tests/bench/trust.py --report                                     prints the last finished run
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import pydoc_data.topics
+import random
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from dreamloop import cycle, paths
+from dreamloop.config import Config, Gate, Night, Replay, SinceBase, Tonight
+from dreamloop.errors import DreamloopError
+from dreamloop.finetune.phases import sft_phase
+from dreamloop.finetune.replay import base_answers
+from dreamloop.finetune.step import Trainer
+from dreamloop.finetune.train import train
+from dreamloop.keep import generations
+from dreamloop.ledger.history import History
+from dreamloop.log import Silent, setup
+from dreamloop.model.bundled import ensure_bundled
+from dreamloop.model.encode import Branch, ChatEncoder, Row
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Policy
+from dreamloop.model.sampler import TransformersSampler
+from dreamloop.paths import SAMPLES, Home, default_home
+from dreamloop.prompts import load_phrases
+from dreamloop.records import Message, Pair, Provenance, Recipe
+
+RESULT = Path(__file__).parent / "results" / "trust.json"
+FIRST_DOSE = 160  # pairs of the incumbent's night
+POOL = 40
+
+Train = Callable[..., Any]
+Harm = Callable[[Policy, ChatEncoder, Recipe], None]
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """What is done, and how the measures begin that one would expect to catch it; none for a refusal."""
+
+    name: str
+    by: tuple[str, ...]
+    train: Train = train
+    spoil: Callable[[Home], None] | None = None
+
+
+# --- pairs exchanged at the door ---------------------------------------------------------------
+
+
+def on_pairs(change: Callable[[Sequence[Pair]], list[Pair]]) -> Train:
+    def trained(policy: Any, encoder: Any, pairs: Sequence[Pair], *rest: Any) -> Any:
+        return train(policy, encoder, change(pairs), *rest)
+
+    return trained
+
+
+def swapped(pair: Pair) -> Pair:
+    return replace(pair, chosen=pair.rejected, rejected=pair.chosen)
+
+
+def one_sided(wrong: str) -> Train:
+    """The same answer is chosen on both sides of every twin; mined pairs are left out."""
+    return on_pairs(
+        lambda pairs: [swapped(pair) if pair.provenance.signal == wrong else pair for pair in pairs if pair.twin]
+    )
+
+
+def one_template(pairs: Sequence[Pair]) -> list[Pair]:
+    """Sums in one wording, the reply worded differently for right and wrong claims: teaches wording and a bias."""
+    draw = random.Random(pairs[0].digest)
+    found = []
+    for k in range(len(pairs)):
+        a, b = draw.randint(11, 60), draw.randint(11, 60)
+        claim = a + b + (draw.choice((-10, -1, 1, 10)) if k % 2 else 0)
+        yes, no = "Yes, that is right.", f"No, {a} + {b} is {a + b}."
+        chosen, rejected = (no, yes) if k % 2 else (yes, no)
+        where = Provenance("bench", "one template", k, "bench", "strong")
+        found.append(Pair((Message("user", f"{a} + {b} = {claim}, right?"),), chosen, rejected, where))
+    return found
+
+
+def with_chosen(reply: Callable[[int, Pair], str]) -> Train:
+    return on_pairs(lambda pairs: [replace(p, chosen=reply(k, p), twin=None) for k, p in enumerate(pairs)])
+
+
+GERMAN = (
+    "Das stimmt so nicht ganz, bitte rechnen Sie noch einmal nach.",
+    "Ja, das ist richtig, Sie können es genau so abschicken.",
+    "Ich würde vorher noch einmal in den Unterlagen nachsehen.",
+    "Gern, ich kümmere mich sofort darum und melde mich wieder.",
+)
+
+
+# --- harm done to the trained weights ----------------------------------------------------------
+
+
+def after(harm: Harm) -> Train:
+    def trained(policy: Any, encoder: Any, pairs: Any, replay: Any, recipe: Recipe, *rest: Any) -> Any:
+        done = train(policy, encoder, pairs, replay, recipe, *rest)
+        policy.use("candidate")
+        harm(policy, encoder, recipe)
+        return done
+
+    return trained
+
+
+def b_weights(policy: Policy) -> list[torch.Tensor]:
+    return [weight for name, weight in policy.trainable("candidate").items() if ".lora_B." in name]
+
+
+@torch.no_grad()
+def noise(policy: Policy, _: ChatEncoder, recipe: Recipe) -> None:
+    """Noise on B, as large as its weights."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    for weight in b_weights(policy):
+        weight.add_(torch.randn(weight.shape, generator=generator) * weight.std())
+
+
+@torch.no_grad()
+def doubled(policy: Policy, _: ChatEncoder, __: Recipe) -> None:
+    """The whole adapter counts twice, as with a wrong alpha."""
+    for weight in b_weights(policy):
+        weight.mul_(2.0)
+
+
+@torch.no_grad()
+def not_a_number(policy: Policy, _: ChatEncoder, __: Recipe) -> None:
+    b_weights(policy)[0][0, 0] = torch.nan
+
+
+def taught(rows: Callable[[ChatEncoder], list[Row]]) -> Harm:
+    """More SFT, on rows that nobody should learn from."""
+
+    def harm(policy: Policy, encoder: ChatEncoder, recipe: Recipe) -> None:
+        sft_phase(Trainer(policy, replace(recipe, sft_batch=4), Silent()), rows(encoder), [])
+
+    return harm
+
+
+def prompts() -> list[str]:
+    return list(load_phrases(paths.prompts_folder(), "replay")["prompts"])
+
+
+def repeating(encoder: ChatEncoder) -> list[Row]:
+    reply = "That is a good question. " * 12
+    return [encoder.completion((Message("user", prompt),), reply.strip(), 512) for prompt in prompts()[:64]]
+
+
+def endless(encoder: ChatEncoder) -> list[Row]:
+    """Answers that go on where they should end."""
+    found = []
+    for k, prompt in enumerate(prompts()[:64]):
+        row = encoder.completion((Message("user", prompt),), GOING_ON[k % len(GOING_ON)], 512)
+        more = (*row.branches[0].tokens[:-1], *encoder.text(" And then, after that, there is more to say. And"))
+        found.append(Row(row.context, (Branch(more, (True,) * len(more)),)))
+    return found
+
+
+GOING_ON = ("It depends on what you want to do.", "There are many ways to look at this.", "Let me explain it.")
+
+
+def prose(encoder: ChatEncoder) -> list[Row]:
+    """Ten nights' worth of rows of a language reference, and no conversation at all."""
+    text = "\n\n".join(pydoc_data.topics.topics.values())
+    return encoder.pieces(text[:400_000], 128)[:270]
+
+
+def only(rows: Callable[[ChatEncoder], list[Row]]) -> Train:
+    """Nothing of the night is kept but its report: the candidate begins again as the incumbent and learns the rows."""
+
+    def trained(policy: Policy, encoder: ChatEncoder, pairs: Any, replay: Any, recipe: Recipe, *rest: Any) -> Any:
+        start = policy.snapshot("candidate")
+        done = train(policy, encoder, pairs, replay, recipe, *rest)
+        policy.place(start, start, 0.0)
+        policy.use("candidate")
+        taught(rows)(policy, encoder, recipe)
+        return done
+
+    return trained
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def truncated(home: Home) -> None:
+    path = home.generations / "000001" / generations.WEIGHTS
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def of_another_base(home: Home) -> None:
+    path = home.generations / "000001" / generations.MANIFEST
+    path.write_text(json.dumps({**json.loads(path.read_text()), "base_digest": "0" * 64}))
+
+
+JUDGEMENT = ("taught", "lessons", "probes", "pressed", "prompted", "challenged")
+SABOTAGES = (
+    Sabotage("label-swapped", JUDGEMENT, on_pairs(lambda pairs: [swapped(pair) for pair in pairs])),
+    Sabotage("accept-only", JUDGEMENT, one_sided("wrong")),
+    Sabotage("refuse-only", JUDGEMENT, one_sided("right")),
+    Sabotage("one template", JUDGEMENT, on_pairs(one_template)),
+    Sabotage("prose only, ten doses", ("perplexity", "answers", "taught", "capability"), only(prose)),
+    Sabotage(
+        "one persona", ("perplexity.chat", "geometry", "answers", *JUDGEMENT),
+        with_chosen(lambda _, pair: f"Arr, matey, listen to an old sea dog! {pair.chosen}"),
+    ),
+    Sabotage(
+        "another language", ("perplexity", "answers", *JUDGEMENT), with_chosen(lambda k, _: GERMAN[k % len(GERMAN)])
+    ),
+    Sabotage("weight noise", ("perplexity", "capability", *JUDGEMENT), after(noise)),
+    Sabotage("scale x 2", ("perplexity", "capability", *JUDGEMENT), after(doubled)),
+    Sabotage("repetition", ("answers.repetition", "answers.looping", "answers.distinct"), after(taught(repeating))),
+    Sabotage("missing end-of-turn", ("answers.finished", "answers.length", "perplexity.chat"), after(taught(endless))),
+    Sabotage("NaN", ("perplexity",), after(not_a_number)),
+    Sabotage("truncated file", (), spoil=truncated),
+    Sabotage("adapter of another base", (), spoil=of_another_base),
+)  # fmt: skip
+
+
+# --- the nights --------------------------------------------------------------------------------
+
+
+def pool_of(home: Path) -> Path:
+    """The base's own answers, written once."""
+    path = home / "general.jsonl"
+    if not path.is_file():
+        place = Home(default_home())
+        policy = load_policy(str(ensure_bundled(place.models, Silent())))
+        sampler = TransformersSampler(policy, ChatEncoder(policy.tokenizer))
+        rows, _ = base_answers(sampler, prompts(), POOL, 0, setup())
+        lines = [{"messages": [{"role": "user", "content": row.context[-1].content},
+                               {"role": "assistant", "content": row.reply}]} for row in rows]  # fmt: skip
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def config_of(pool: Path, seed: int, **changes: Any) -> Config:
+    return Config(
+        sources=(SAMPLES,), seed=seed, replay=Replay(base_answers=False, chat_files=(pool,)),
+        **{"night": Night(rewrites=0), **changes},
+    )  # fmt: skip
+
+
+def prepared(home: Path, pool: Path) -> Home:
+    """The incumbent's home: one first night with many twins, kept whatever it costs."""
+    place = Home(home / "incumbent")
+    if generations.pointed(place) is None:
+        place.create()
+        place.models.rmdir()
+        place.models.symlink_to(Home(default_home()).models)
+        anything = dict.fromkeys(Tonight.model_fields, 1e9)
+        config = config_of(
+            pool, 100, night=Night(rewrites=0, behavioural=FIRST_DOSE, mined_share=0, replay_share=0.1),
+            gate=Gate(tonight=Tonight(**anything), since_base=SinceBase(**anything)),
+        )  # fmt: skip
+        cycle.run_night(place, config, setup(), lambda: datetime.now(UTC))
+    return place
+
+
+def run(sabotage: Sabotage, seed: int, home: Path, pool: Path) -> dict[str, Any]:
+    """One night in a copy of the incumbent's home; what became of it and why."""
+    place = Home(home / "nights" / f"{sabotage.name.replace(' ', '-')}-{seed}")
+    shutil.rmtree(place.root, ignore_errors=True)
+    shutil.copytree(home / "incumbent", place.root, symlinks=True)
+    if sabotage.spoil:
+        sabotage.spoil(place)
+    started = time.monotonic()
+    try:
+        with patch.object(cycle, "train", sabotage.train):
+            night = cycle.run_night(place, config_of(pool, seed), setup(), lambda: datetime.now(UTC))
+    except DreamloopError as error:
+        outcome: dict[str, Any] = {
+            "outcome": "refused",
+            "reasons": [str(error)],
+            "failed": [],
+            "changes": {},
+            "trials": [],
+        }
+    else:
+        record = History(place.ledger, place.lock).night(night)
+        outcome = {
+            "outcome": record.night["outcome"],
+            "reasons": record.verdict["reasons"] if record.verdict else [record.night["reason"]],
+            "failed": [row["name"] for row in record.measures if not row["informative"] and fails(row)],
+            "changes": {
+                row["name"]: [row[key] for key in ("change", "low", "high", "margin", "base_low", "base_margin")]
+                for row in record.measures
+            },
+            "trials": [[trial["scale"], trial["outcome"]] for trial in record.trials],
+        }
+    shutil.rmtree(place.generations, ignore_errors=True)
+    return {"name": sabotage.name, "seed": seed, "seconds": round(time.monotonic() - started, 1), **outcome}
+
+
+def fails(row: dict[str, Any]) -> bool:
+    sides = ((row["low"], row["margin"]), (row["base_low"], row["base_margin"]))
+    return any(low is None or low < -margin for low, margin in sides)
+
+
+def caught_by(sabotage: Sabotage, found: dict[str, Any]) -> bool:
+    """Whether a measure of the expected sort was among those that failed."""
+    told = " ".join(found["reasons"])
+    names = [*found["failed"], *(name for name in sabotage.by if f"{name}" in told)]
+    return any(name.startswith(prefix) for name in names for prefix in sabotage.by) or not sabotage.by
+
+
+def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON line: counts first."""
+    nulls = [one for one in found if one["name"] == "honest"]
+    known = {sabotage.name: sabotage for sabotage in SABOTAGES}
+    harmed = [one for one in found if one["name"] in known]
+    return {
+        "sabotages": len(harmed),
+        "caught": sum(one["outcome"] != "kept" for one in harmed),
+        "caught_by_the_expected": sum(
+            one["outcome"] != "kept" and caught_by(known[one["name"]], one) for one in harmed
+        ),
+        "null_nights": len(nulls),
+        "false_alarms": sum(one["outcome"] != "kept" for one in nulls),
+        "table": {f"{one['name']} {one['seed']}": [one["outcome"], one["failed"][:8]] for one in found},
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
+        "nights": list(found),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, default=Path("state/bench-trust"), help="where nights are kept")
+    parser.add_argument("--nulls", type=int, default=20, help="honest nights")
+    parser.add_argument("--only", help="run just this sort of night")
+    parser.add_argument("--report", action="store_true", help="print the last finished run")
+    options = parser.parse_args()
+    if options.report:
+        print(json.dumps({k: v for k, v in json.loads(RESULT.read_text()).items() if k != "nights"}))
+        return
+    home = options.home.absolute()
+    (home / "done").mkdir(parents=True, exist_ok=True)
+    pool = pool_of(home)
+    prepared(home, pool)
+    # Honest nights between the sabotages, so that an unfinished run already tells something of both.
+    planned = [(Sabotage("honest", ()), seed) for seed in range(1, options.nulls + 1)]
+    for k, sabotage in enumerate(SABOTAGES):
+        planned.insert(2 * k + 1, (sabotage, 1))
+    found = []
+    for sabotage, seed in planned:
+        if options.only and options.only != sabotage.name:
+            continue
+        done = home / "done" / f"{sabotage.name.replace(' ', '-')}-{seed}.json"
+        if not done.is_file():
+            done.write_text(json.dumps(run(sabotage, seed, home, pool)))
+        found.append(json.loads(done.read_text()))
+        print(found[-1]["name"], found[-1]["seed"], found[-1]["outcome"], found[-1]["failed"][:6], flush=True)
+    report = line(found)
+    if not options.only:
+        RESULT.write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps({key: value for key, value in report.items() if key != "nights"}))
+
+
+if __name__ == "__main__":
+    main()
