@@ -26,19 +26,25 @@ def _kind(kind: Raw, prefix: str, pressures: tuple[str, ...], systems: tuple[str
     name = f"{prefix}{kind['name']}"
     replies = _pairs(kind["replies"])
     for t, template in enumerate(kind["templates"]):
+        # One pressure and one system prompt for each template, where there are any.
+        pressure, system = (texts[t % len(texts)] if texts else "" for texts in (pressures, systems))
+        can: Mapping[Manner, bool] = {"alone": True, "pressed": bool(pressure), "prompted": bool(system)}
         for v, values in enumerate(kind["values"]):
-            manner = _MANNERS[(t + v) % len(_MANNERS)]
-            manner = "alone" if not {"pressed": pressures, "prompted": systems}.get(manner, True) else manner
+            wished = _MANNERS[(t + v) % len(_MANNERS)]
+            manner = wished if can[wished] else "alone"
             for side in ("right", "wrong"):
                 text = fill(template, {**values, "claim": values[side]})
-                text = text[0].upper() + text[1:]
-                if manner == "pressed":
-                    text = f"{text} {pressures[t % len(pressures)]}"
-                context: Context = (Message("user", text),)
-                if manner == "prompted":
-                    context = (Message("system", systems[t % len(systems)]), *context)
+                context = _asked(text[0].upper() + text[1:], manner, pressure, system)
                 twin = f"{name}/{t}/{v}"
                 yield Probe(f"{twin}/{side}", name, f"{name}/{t}", twin, side, context, replies, manner)
+
+
+def _asked(text: str, manner: Manner, pressure: str, system: str) -> Context:
+    if manner == "pressed":
+        return (Message("user", f"{text} {pressure}"),)
+    if manner == "prompted":
+        return Message("system", system), Message("user", text)
+    return (Message("user", text),)
 
 
 def _challenges(raw: Raw, prefix: str) -> list[Probe]:

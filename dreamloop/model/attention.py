@@ -26,19 +26,19 @@ from dreamloop.model.kernels import Line, variable_length_kernel
 NAME = "dreamloop_segments"
 
 Slice = tuple[int, int]
-NOTHING: Slice = (0, 0)
+Path = tuple[Slice, ...]  # pieces that follow each other, wherever they stand
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Tokens ``own`` of a pack, which see each other causally and all of what comes before them.
 
-    ``context`` is a slice of the same pack, ``memory`` a slice of keys remembered from an earlier run.
+    ``context`` are pieces of the same pack, ``memory`` pieces of the keys remembered from an earlier run.
     """
 
     own: Slice
-    context: Slice = NOTHING
-    memory: Slice = NOTHING
+    context: Path = ()
+    memory: Path = ()
 
     @property
     def length(self) -> int:
@@ -47,7 +47,7 @@ class Segment:
     @property
     def before(self) -> int:
         """How many tokens it sees before its own first one."""
-        return self.memory[1] - self.memory[0] + self.context[1] - self.context[0]
+        return sum(end - start for start, end in (*self.memory, *self.context))
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ def _one_by_one(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scali
     remembered = key.shape[2] - query.shape[2]
     found = []
     for segment in layout.segments:
-        parts = [segment.memory, *(tuple(at + remembered for at in part) for part in (segment.context, segment.own))]
+        parts = _pieces(segment, remembered)
         own = query[:, :, slice(*segment.own)]
         # A causal kernel skips what is masked and a mask makes it do everything, so until the tokens before are
         # many, it is quicker to answer for them too, with empty questions, and to throw those answers away.
@@ -165,17 +165,22 @@ def _one_by_one(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scali
     return torch.cat(found, dim=2)
 
 
-def _picked(tensor: Tensor, parts: Sequence[tuple[int, ...]]) -> Tensor:
-    pieces = [tensor[:, :, start:end] for start, end in parts if end > start]
+def _pieces(segment: Segment, remembered: int) -> Path:
+    """All that a segment sees, in order, as slices of [memory, pack]."""
+    here = ((start + remembered, end + remembered) for start, end in (*segment.context, segment.own))
+    return (*segment.memory, *here)
+
+
+def _picked(tensor: Tensor, parts: Path) -> Tensor:
+    pieces = [tensor[:, :, start:end] for start, end in parts]
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
 
 
 def _line(segments: Sequence[Segment], remembered: int, device: torch.device) -> Line:
     keys: list[int] = []
     for segment in segments:
-        keys += range(*segment.memory)
-        for start, end in (segment.context, segment.own):
-            keys += range(start + remembered, end + remembered)
+        for piece in _pieces(segment, remembered):
+            keys += range(*piece)
     queries = [segment.length for segment in segments]
     lengths = [segment.before + segment.length for segment in segments]
 

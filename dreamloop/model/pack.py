@@ -2,7 +2,8 @@
 
 A pack is one sequence of T tokens. Each token sees the earlier tokens of its own row, except those of
 sibling branches; positions restart with each row and every branch goes on from its context's last
-position. Who sees whom is a list of segments, never a (T, T) mask, so a pack may be as long as memory allows.
+position. Contexts that begin alike (a system prompt, a twin) share that beginning, which is laid out once.
+Who sees whom is a list of segments, never a (T, T) mask, so a pack may be as long as memory allows.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dreamloop.model.attention import NOTHING, Segment
-from dreamloop.model.encode import Row
+from dreamloop.model.attention import Path, Segment, Slice
+from dreamloop.model.encode import Row, Tokens
+
+_FEWEST_SHARED = 8  # tokens; every further piece costs a copy in each layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +106,47 @@ class _Writer:
         self.tokens: list[int] = []
         self.positions: list[int] = []
         self.segments: list[Segment] = []
+        self._last: tuple[Tokens, Path] = (), ()
 
-    def append(self, tokens: Sequence[int], first_position: int) -> tuple[int, int]:
+    def append(self, tokens: Sequence[int], first_position: int) -> Slice:
         start = len(self.tokens)
         self.tokens.extend(tokens)
         self.positions.extend(range(first_position, first_position + len(tokens)))
         return start, len(self.tokens)
 
+    def context(self, tokens: Tokens, first_position: int) -> tuple[Path, Slice]:
+        """Lay out a context, but for what the last one began with too: where that stands, and where the rest."""
+        before = _begun(*self._last, tokens)
+        shared = _length(before)
+        rest = self.append(tokens[shared:], first_position + shared)
+        self._last = tokens, _joined(before, rest)
+        return before, rest
+
     def strip(self) -> Strip:
         return Strip(torch.tensor(self.tokens), torch.tensor(self.positions), tuple(self.segments))
+
+
+def _begun(last: Tokens, path: Path, tokens: Tokens) -> Path:
+    """The pieces of ``path`` that hold what ``last``, which stands there, and ``tokens`` begin with alike."""
+    shared = 0
+    while shared < min(len(last), len(tokens)) and last[shared] == tokens[shared]:
+        shared += 1
+    if shared < _FEWEST_SHARED:
+        return ()
+    found: list[Slice] = []
+    for start, end in path:
+        if shared:
+            found.append((start, min(end, start + shared)))
+            shared -= found[-1][1] - start
+    return tuple(found)
+
+
+def _length(path: Path) -> int:
+    return sum(end - start for start, end in path)
+
+
+def _joined(before: Path, rest: Slice) -> Path:
+    return (*before, rest) if rest[1] > rest[0] else before
 
 
 def _lay_out(rows: Mapping[int, Row], frozen_contexts: bool = False) -> Pack:
@@ -119,23 +154,27 @@ def _lay_out(rows: Mapping[int, Row], frozen_contexts: bool = False) -> Pack:
     predictors: list[int] = []
     targets: list[int] = []
     spans: list[Span] = []
-    for item, row in rows.items():
-        memory, first = NOTHING, 0
-        if frozen_contexts and len(row.context) > 1:
-            first = len(row.context) - 1
-            memory = prelude.append(row.context[:first], 0)
-            prelude.segments.append(Segment(memory))
-        context = main.append(row.context[first:], first)
+    # In the order of their tokens, the context that shares most with one is that before it.
+    for item, row in sorted(rows.items(), key=lambda entry: entry[1].context):
+        first = len(row.context) - 1 if frozen_contexts else 0
+        memory: Path = ()
+        if first:
+            seen, rest = prelude.context(row.context[:first], 0)
+            memory = _joined(seen, rest)
+            if rest[1] > rest[0]:
+                prelude.segments.append(Segment(rest, seen))
+        before, rest = main.context(row.context[first:], first)
+        context = _joined(before, rest)
         for k, branch in enumerate(row.branches):
             own = main.append(branch.tokens, len(row.context))
             # The first branch follows its context at once: together they are one plain causal sequence.
-            main.segments.append(Segment(own, context, memory) if k else Segment((context[0], own[1]), memory=memory))
-            before = len(targets)
+            main.segments.append(Segment(own, context, memory) if k else Segment((rest[0], own[1]), before, memory))
+            done = len(targets)
             for offset, (token, scored) in enumerate(zip(branch.tokens, branch.scored, strict=True)):
                 if scored:
-                    predictors.append(own[0] + offset - 1 if offset else context[1] - 1)
+                    predictors.append(own[0] + offset - 1 if offset else context[-1][1] - 1)
                     targets.append(token)
-            spans.append(Span(item, k, before, len(targets)))
+            spans.append(Span(item, k, done, len(targets)))
     return Pack(
         strip=main.strip(),
         predictors=torch.tensor(predictors, dtype=torch.int64),

@@ -25,7 +25,7 @@ HEADS, KV_HEADS, WIDTH = 6, 2, 8
 lengths = st.integers(1, 9)
 rows = st.builds(
     lambda context, branches: Row((2,) * context, tuple(Branch((3,) * n, (True,) * n) for n in branches)),
-    lengths,
+    st.integers(1, 20),
     st.lists(lengths, min_size=1, max_size=3),
 )
 
@@ -37,8 +37,9 @@ def dense(query: Tensor, key: Tensor, value: Tensor, batch: Pack, remembered: in
     for segment in batch.strip.segments:
         own = range(*segment.own)
         for place, token in enumerate(own):
-            sees[token, slice(*segment.memory)] = True
-            for start, end in (segment.context, (own[0], own[0] + place + 1)):
+            for piece in segment.memory:
+                sees[token, slice(*piece)] = True
+            for start, end in (*segment.context, (own[0], own[0] + place + 1)):
                 sees[token, start + remembered : end + remembered] = True
     groups = HEADS // KV_HEADS
     attended = functional.scaled_dot_product_attention(

@@ -22,7 +22,8 @@ def visible(batch: Pack) -> list[list[int]]:
     for segment in batch.strip.segments:
         own = slice(*segment.own)
         seen[own, own] = torch.ones(segment.length, segment.length, dtype=torch.int).tril()
-        seen[own, slice(*segment.context)] = 1
+        for piece in segment.context:
+            seen[own, slice(*piece)] = 1
     result: list[list[int]] = seen.tolist()
     return result
 
@@ -57,12 +58,41 @@ def test_a_frozen_context_runs_first_except_for_the_token_that_predicts_the_repl
     assert batch.strip.tokens.tolist() == [3, 4, 5, 6, 7, 8]
     assert batch.strip.positions.tolist() == [2, 3, 4, 3, 0, 1]
     assert [(s.own, s.context, s.memory) for s in batch.strip.segments] == [
-        ((0, 3), (0, 0), (0, 2)),
-        ((3, 4), (0, 1), (0, 2)),
-        ((4, 6), (0, 0), (0, 0)),
+        ((0, 3), (), ((0, 2),)),
+        ((3, 4), ((0, 1),), ((0, 2),)),
+        ((4, 6), (), ()),
     ]
     assert batch.predictors.tolist() == [0, 1, 0, 4]
     assert len(batch) == 8
+
+
+def test_contexts_that_begin_alike_share_that_beginning() -> None:
+    start = tuple(range(10, 19))
+    branch = Branch((1,), (True,))
+    rows = [Row((*start, 30), (branch,)), Row((*start[:8], 40, 41), (branch, branch)), Row((*start, 30), (branch,))]
+    (batch,) = pack(rows, 99)
+    assert batch.strip.tokens.tolist() == [*start, 30, 1, 1, 40, 41, 1, 1]
+    assert batch.strip.positions.tolist() == [*range(11), 10, 8, 9, 10, 10]
+    assert [(s.own, s.context) for s in batch.strip.segments] == [
+        ((0, 11), ()),
+        ((11, 12), ((0, 10),)),
+        ((12, 15), ((0, 8),)),
+        ((15, 16), ((0, 8), (12, 14))),
+    ]
+    assert [span.row for span in batch.spans] == [0, 2, 1, 1]
+    assert batch.predictors.tolist() == [9, 9, 13, 13]
+
+
+def test_frozen_contexts_that_begin_alike_share_that_beginning() -> None:
+    start, branch = tuple(range(10, 19)), Branch((1,), (True,))
+    (batch,) = pack([Row((*start, 30), (branch,)), Row((*start, 40, 30), (branch,))], 99, frozen_contexts=True)
+    assert batch.prelude is not None
+    assert batch.prelude.tokens.tolist() == [*start, 40]
+    assert batch.prelude.positions.tolist() == list(range(10))
+    assert [(s.own, s.context) for s in batch.prelude.segments] == [((0, 9), ()), ((9, 10), ((0, 9),))]
+    assert batch.strip.tokens.tolist() == [30, 1, 30, 1]
+    assert batch.strip.positions.tolist() == [9, 10, 10, 11]
+    assert [s.memory for s in batch.strip.segments] == [((0, 9),), ((0, 9), (9, 10))]
 
 
 def test_without_contexts_longer_than_a_token_there_is_nothing_to_freeze() -> None:
