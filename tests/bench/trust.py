@@ -6,6 +6,7 @@ it is the real pipeline; the recipe and the dose are the defaults. General rows 
 answers, written once. Caught is what is not kept; `by` says whether a measure of the expected sort decided.
 
     python tests/bench/trust.py [--home FOLDER] [--nulls 20] [--only NAME]   runs what is not finished yet
+    python tests/bench/trust.py --calibrate 8                                honest nights with other seeds
     python tests/bench/trust.py --report                                     prints the last finished run
 """
 
@@ -50,6 +51,7 @@ from dreamloop.records import Message, Pair, Provenance, Recipe
 
 RESULT = Path(__file__).parent / "results" / "trust.json"
 FIRST_DOSE = 160  # pairs of the incumbent's night
+FIRST_NULL = 101  # seeds of honest nights start here, those that margins were calibrated on at 1
 POOL = 40
 
 Train = Callable[..., Any]
@@ -303,14 +305,17 @@ def run(sabotage: Sabotage, seed: int, home: Path, pool: Path) -> dict[str, Any]
             "outcome": record.night["outcome"],
             "reasons": record.verdict["reasons"] if record.verdict else [record.night["reason"]],
             "failed": [row["name"] for row in record.measures if not row["informative"] and fails(row)],
-            "changes": {
-                row["name"]: [row[key] for key in ("change", "low", "high", "margin", "base_low", "base_margin")]
-                for row in record.measures
-            },
+            "changes": {row["name"]: {key: row[key] for key in KEPT} for row in record.measures},
             "trials": [[trial["scale"], trial["outcome"]] for trial in record.trials],
         }
     shutil.rmtree(place.generations, ignore_errors=True)
     return {"name": sabotage.name, "seed": seed, "seconds": round(time.monotonic() - started, 1), **outcome}
+
+
+KEPT = (
+    "change", "low", "high", "margin", "base_change", "base_low", "base_high", "base_margin", "clusters", "census",
+    "informative",
+)  # fmt: skip
 
 
 def fails(row: dict[str, Any]) -> bool:
@@ -346,11 +351,22 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def planned(options: argparse.Namespace) -> list[tuple[Sabotage, int]]:
+    """Every night and its seed, honest ones between the sabotages, so that an unfinished run tells of both."""
+    if options.calibrate:
+        return [(Sabotage("calibration", ()), seed) for seed in range(1, options.calibrate + 1)]
+    nights = [(Sabotage("honest", ()), FIRST_NULL + k) for k in range(options.nulls)]
+    for k, sabotage in enumerate(SABOTAGES):
+        nights.insert(2 * k + 1, (sabotage, 1))
+    return [(sabotage, seed) for sabotage, seed in nights if options.only in (None, sabotage.name)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, default=Path("state/bench-trust"), help="where nights are kept")
     parser.add_argument("--nulls", type=int, default=20, help="honest nights")
     parser.add_argument("--only", help="run just this sort of night")
+    parser.add_argument("--calibrate", type=int, help="instead, so many honest nights for the margins (see power.py)")
     parser.add_argument("--report", action="store_true", help="print the last finished run")
     options = parser.parse_args()
     if options.report:
@@ -360,21 +376,15 @@ def main() -> None:
     (home / "done").mkdir(parents=True, exist_ok=True)
     pool = pool_of(home)
     prepared(home, pool)
-    # Honest nights between the sabotages, so that an unfinished run already tells something of both.
-    planned = [(Sabotage("honest", ()), seed) for seed in range(1, options.nulls + 1)]
-    for k, sabotage in enumerate(SABOTAGES):
-        planned.insert(2 * k + 1, (sabotage, 1))
     found = []
-    for sabotage, seed in planned:
-        if options.only and options.only != sabotage.name:
-            continue
+    for sabotage, seed in planned(options):
         done = home / "done" / f"{sabotage.name.replace(' ', '-')}-{seed}.json"
         if not done.is_file():
             done.write_text(json.dumps(run(sabotage, seed, home, pool)))
         found.append(json.loads(done.read_text()))
         print(found[-1]["name"], found[-1]["seed"], found[-1]["outcome"], found[-1]["failed"][:6], flush=True)
     report = line(found)
-    if not options.only:
+    if not options.only and not options.calibrate:
         RESULT.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps({key: value for key, value in report.items() if key != "nights"}))
 
