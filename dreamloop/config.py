@@ -193,6 +193,8 @@ _LOSSES: dict[str, tuple[float, float, str]] = {
     "repetition": (0.1, 0.15, "Share of four-word runs said before in an answer."),
     "distinct": (0.1, 0.15, "Share of distinct two-word runs in an answer."),
     "entropy": (0.2, 0.4, "Nats of the words of an answer, in either direction."),
+    "weights": (0.1, 0.5, "Distance that all adapted weights move, as a share of their norm."),
+    "opening": (0.05, 0.1, "Nats per token of how assistant turns of held-out conversations begin."),
     "collapse": (0.1, 0.5, "Share of the way from the base to one and the same state for all personas."),
 }
 

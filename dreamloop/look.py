@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dreamloop.config import Config
+from dreamloop.gate.distance import weights_moved
 from dreamloop.gate.gauges import Items, expected, gauges
 from dreamloop.gate.measures import Margins, Trio, compare
 from dreamloop.gate.reading import load_suite
@@ -51,7 +52,10 @@ def look(home: Home, config: Config, quick: bool, progress: Progress) -> Look:
     own = score_suite(model.policy, model.encoder, items.suite, model.serving, progress) if model.serving else base
     asked = gauges(items)
     margins = Margins(config.gate.since_base.model_dump(), config.gate.since_base.model_dump(), config.gate.confidence)
-    measures = compare(asked, Trio(base, base, own), margins, config.seed)
+    measures = [
+        *compare(asked, Trio(base, base, own), margins, config.seed),
+        weights_moved(model.policy, model.serving, None, margins),
+    ]
     faults = dict.fromkeys((*base.faults.values(), *own.faults.values()))
     verdict = decide(measures, expected(asked), faults)
     return Look(incumbent.number if incumbent else None, tuple(measures), verdict)

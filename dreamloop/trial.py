@@ -15,6 +15,8 @@ from statistics import fmean
 from dreamloop.config import Gate
 from dreamloop.gate.capability import score_choices
 from dreamloop.gate.diagnosis import READS, Fall, explain, instructed, shown
+from dreamloop.gate.distance import NAME as WEIGHTS
+from dreamloop.gate.distance import weights_moved
 from dreamloop.gate.gauges import Gauge, Items, expected, gauges
 from dreamloop.gate.measures import Margins, Trio, compare, evidence
 from dreamloop.gate.scores import Scored, cache_key, score_fresh, score_suite
@@ -63,7 +65,7 @@ class Judge:
         trained = self.model.policy.snapshot("candidate") if start else None
         trial, scored = self._trial(0, 1.0, items, asked, base, incumbent)
         for attempt, share in enumerate(SHARES, 1):
-            if not start or not trained or not too_large(trial.measures, trial.verdict, expected(asked)):
+            if not start or not trained or not too_large(trial.measures, trial.verdict, _expected(asked)):
                 break
             self.model.policy.place(start, trained, share)
             trial, scored = self._trial(attempt, share, items, asked, base, incumbent)
@@ -80,9 +82,12 @@ class Judge:
         fixed = self._suite(items, "candidate")
         trio = Trio(base, incumbent, fixed.joined(self._fresh(items, "candidate")))
         margins = Margins(self.knobs.tonight.model_dump(), self.knobs.since_base.model_dump(), self.knobs.confidence)
-        measures = compare(asked, trio, margins, self.seed)
+        measures = [
+            *compare(asked, trio, margins, self.seed),
+            weights_moved(self.model.policy, "candidate", self.model.serving, margins),
+        ]
         faults = dict.fromkeys(fault for one in (base, incumbent, trio.candidate) for fault in one.faults.values())
-        verdict = decide(measures, expected(asked), faults)
+        verdict = decide(measures, _expected(asked), faults)
         verdict = replace(verdict, reasons=(*verdict.reasons, *self._diagnoses(items, measures)))
         trial = Trial(attempt, scale, items.suite.digest, tuple(measures), tuple(evidence(asked, trio)), verdict)
         self.ledger.record_trial(self.night, trial)
@@ -130,6 +135,10 @@ class Judge:
     def _key(self, items: Items, weights: str) -> str:
         policy = self.model.policy
         return cache_key(items.suite, policy.digest, weights, f"{policy.dtype} on {policy.device}", _versions())
+
+
+def _expected(asked: Sequence[Gauge]) -> list[str]:
+    return [*expected(asked), WEIGHTS]
 
 
 def _versions() -> Mapping[str, str]:

@@ -91,6 +91,8 @@ def _perplexity(suite: Suite) -> Iterator[Gauge]:
         name = f"perplexity.{domain}"
         yield Gauge(name, "nats/token", "perplexity", "perplexity", "mean", "lower", units, _plain)
         yield Gauge(f"{name}.median", "nats/token", "perplexity", "perplexity", "median", "lower", units, _plain)
+    talks = _alone(document.item for document in suite.documents if document.turns)
+    yield Gauge("perplexity.openings", "nats/token", "openings", "opening", "mean", "lower", talks, _plain)
 
 
 def _judgement(probes: Sequence[Probe]) -> Iterator[Gauge]:

@@ -26,7 +26,7 @@ from dreamloop.model.policy import Adapter, Policy
 Scores = Mapping[str, float]
 Channels = dict[str, dict[str, float]]
 
-REVISION = 1  # raised whenever the same items and weights would give other numbers
+REVISION = 2  # raised whenever the same items and weights would give other numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def score_suite(policy: Policy, encoder: ChatEncoder, suite: Suite, who: Adapter
 
     with policy.using(who):
         return _measured({
-            "perplexity": lambda: {"perplexity": score_documents(policy, encoder, suite.documents, progress, name)},
+            "perplexity": lambda: score_documents(policy, encoder, suite.documents, progress, name),
             "probes": lambda: {"probes": score_probes(policy, encoder, suite.probes, progress, name)},
             "capability": capability,
             "geometry": geometry,

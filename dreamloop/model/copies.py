@@ -75,6 +75,13 @@ class WholeWeights(Policy):
         now = self._copies[then.adapter]
         return math.sqrt(sum(float((now[key] - was).double().square().sum()) for key, was in then.weights.items()))
 
+    @torch.no_grad()
+    def distance(self, name: Adapter, other: Adapter | None) -> float:
+        """Euclidean distance of two copies, or of one from the base, as a share of the base's own norm."""
+        own, was = self._copies[name], self._copies[other]
+        moved = sum(float((own[key] - was[key]).double().square().sum()) for key in own)
+        return math.sqrt(moved / sum(float(tensor.double().square().sum()) for tensor in self._copies[None].values()))
+
     def adapted(self, name: Adapter) -> list[str]:
         """None: no layer has an adapter."""
         return []

@@ -7,7 +7,7 @@ candidate. LoRA weights stay in float32 whatever the base's dtype is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,10 +172,7 @@ class Policy:
 
     @torch.no_grad()
     def moved_since(self, then: Snapshot) -> float:
-        """Frobenius norm over all layers of what changed in gain·B·A since the snapshot, without DoRA's magnitudes.
-
-        ‖[B, -B₀]·[A; A₀]‖² is the sum over products of two small Gram matrices, so no full-size matrix is made.
-        """
+        """Frobenius norm over all layers of what changed in gain·B·A since the snapshot, without DoRA's magnitudes."""
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for key, a in self.trainable(then.adapter).items():
             if ".lora_A." not in key:
@@ -183,10 +180,27 @@ class Policy:
             name_b = key.replace(".lora_A.", ".lora_B.")
             b = self.peft.get_parameter(name_b)
             gain = self.peft.get_submodule(key.split(".lora_A.")[0]).scaling[then.adapter]
-            outer = torch.cat([b, -then.weights[name_b]], dim=1).double()
-            inner = torch.cat([a, then.weights[key]], dim=0).double()
-            total += gain**2 * ((outer.T @ outer) * (inner @ inner.T)).sum()
+            total += gain**2 * _product_norm([b, -then.weights[name_b]], [a, then.weights[key]])
         return math.sqrt(max(float(total), 0.0))
+
+    @torch.no_grad()
+    def distance(self, name: Adapter, other: Adapter | None) -> float:
+        """How far two adapters' models lie apart, or an adapter's from the base: ‖Δθ‖ / ‖θ‖.
+
+        Frobenius norms over all layers that either stands on, of what differs in gain·B·A, without DoRA's magnitudes,
+        and of the base's weights there.
+        """
+        moved = whole = torch.zeros((), dtype=torch.float64, device=self.device)
+        for layer in self.peft.modules():
+            stands = [one for one in (name, other) if one in getattr(layer, "lora_A", ())]
+            if stands:
+                signs = [1.0 if one == name else -1.0 for one in stands]
+                outer = [
+                    s * layer.scaling[one] * layer.lora_B[one].weight for s, one in zip(signs, stands, strict=True)
+                ]
+                moved = moved + _product_norm(outer, [layer.lora_A[one].weight for one in stands])
+                whole = whole + layer.base_layer.weight.double().square().sum()
+        return math.sqrt(max(float(moved), 0.0) / float(whole))
 
     @contextmanager
     def training(self) -> Iterator[None]:
@@ -218,6 +232,15 @@ class Policy:
         for module in self.peft.modules():
             if hasattr(module, "lora_dropout") and name in module.lora_dropout:
                 module.lora_dropout[name] = nn.Dropout(probability).train(module.training)
+
+
+def _product_norm(outer: Sequence[Tensor], inner: Sequence[Tensor]) -> Tensor:
+    """Squared Frobenius norm of the sum of all B·A.
+
+    ‖[B, B']·[A; A']‖² is the sum over products of two small Gram matrices, so no full-size matrix is made.
+    """
+    b, a = torch.cat(list(outer), dim=1).double(), torch.cat(list(inner), dim=0).double()
+    return ((b.T @ b) * (a @ a.T)).sum()
 
 
 def _packable(model: Any, pack_tokens: int) -> bool:

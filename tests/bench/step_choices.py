@@ -94,7 +94,7 @@ class Seed:
         prose = [document for document in self.suite.documents if document.domain == "prose"]
         return {
             **judgement(self.lessons, margins),
-            "perplexity": fmean(score_documents(policy, encoder, prose, Silent(), "bench").values()),
+            "perplexity": fmean(score_documents(policy, encoder, prose, Silent(), "bench")["perplexity"].values()),
         }
 
 

@@ -81,6 +81,11 @@ def test_how_far_it_moved_is_the_euclidean_distance(whole: WholeWeights) -> None
     shift(whole, 0.5)
     count = sum(p.numel() for p in whole.trainable("candidate").values())
     assert whole.moved_since(then) == pytest.approx(0.5 * count**0.5, rel=1e-4)
+    whole.use(None)
+    size = sum(float(weight.square().sum()) for weight in whole.model.parameters()) ** 0.5
+    assert whole.distance("candidate", None) == pytest.approx(0.5 * count**0.5 / size, rel=1e-4)
+    whole.add_adapter("incumbent", None, 0)
+    assert whole.distance("candidate", "incumbent") == pytest.approx(whole.distance("candidate", None))
 
 
 def test_an_adapters_generation_is_refused_with_the_way_out(whole: WholeWeights, tmp_path: Path) -> None:
