@@ -95,7 +95,7 @@ class _Night:
 class _Learned:
     """A candidate that the gate would keep."""
 
-    candidate: Path
+    candidate: generations.Candidate
     verdict: Verdict
     base_digest: str
 
@@ -193,11 +193,11 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         return Ending(_OUTCOMES[verdict.outcome], " ".join(verdict.reasons), serving)
     with night.stage("witness"):
         candidate = generations.write_candidate(model().policy, night.home, night.number)
-        judge.remember(items, scored, generations.weights_digest(candidate))
+        judge.remember(items, scored, candidate.digest)
         rows, _ = encode_pairs(model().encoder, pairs, night.config.finetune.max_length)
-        write_witnesses(choose_witnesses(model().policy, list(rows.values()), model().serving), candidate)
+        write_witnesses(choose_witnesses(model().policy, list(rows.values()), model().serving), candidate.folder)
         if moments:
-            write_moments(moments, candidate)
+            write_moments(moments, candidate.folder)
     return _Learned(candidate, verdict, model().policy.digest)
 
 

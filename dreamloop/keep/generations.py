@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,19 @@ WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", 
 WHOLE_CONFIG = "config.json"  # where all weights were trained, a generation is a model's folder
 
 
-def write_candidate(policy: Policy, home: Home, number: int) -> Path:
-    """Save the policy's ``candidate``, flushed to disk, where no reader looks yet.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A folder that may become a generation, and the digest of the weights that were judged."""
+
+    folder: Path
+    digest: str
+
+
+def write_candidate(policy: Policy, home: Home, number: int) -> Candidate:
+    """Save the policy's ``candidate``, flushed to disk and read back, where no reader looks yet.
 
     Raises:
-        StateError: the disk is full or not writable.
+        StateError: the disk is full or not writable, or the files do not hold what was written.
     """
     folder = home.candidates / f"{number:06d}"
     try:
@@ -42,22 +51,41 @@ def write_candidate(policy: Policy, home: Home, number: int) -> Path:
     except (OSError, SafetensorError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise _disk(folder, error) from error
-    return folder
+    if not _reads_back(policy, folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise StateError(f"{folder} does not read back as it was written; look after the disk and run again.")
+    return Candidate(folder, weights_digest(folder))
 
 
-def promote(home: Home, candidate: Path, number: int, base_digest: str, parent: int | None) -> Generation:
-    """Make a kept candidate a generation: one rename, then the manifest, last of all."""
+def _reads_back(policy: Policy, folder: Path) -> bool:
+    try:
+        return policy.written("candidate", folder)
+    except (OSError, SafetensorError):
+        return False
+
+
+def promote(home: Home, candidate: Candidate, number: int, base_digest: str, parent: int | None) -> Generation:
+    """Make a kept candidate a generation: one rename, then the manifest, last of all.
+
+    Raises:
+        StateError: its files are no longer those that were judged, or the disk is full or not writable.
+    """
     target = _folder(home, number)
     manifest = {
         "number": number,
-        "digest": weights_digest(candidate),
+        "digest": candidate.digest,
         "base_digest": base_digest,
         "parent": parent,
     }
     try:
+        if weights_digest(candidate.folder) != candidate.digest:
+            raise StateError(
+                f"The candidate in {candidate.folder} is not the one that was judged: its files changed on disk, so it is "
+                "not kept; look after the disk and run again."
+            )
         if target.exists() and not (target / MANIFEST).exists():
             shutil.rmtree(target)  # what a crash between rename and manifest left
-        candidate.rename(target)
+        candidate.folder.rename(target)
         scratch = target / f".{MANIFEST}"
         scratch.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _flush(scratch)

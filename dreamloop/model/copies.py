@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dreamloop.errors import ModelError
-from dreamloop.model.policy import Adapter, Policy, Snapshot
+from dreamloop.model.policy import Adapter, Policy, Snapshot, same_tensors
 
 Weights = dict[str, Tensor]
 
@@ -42,9 +42,7 @@ class WholeWeights(Policy):
             ModelError: the files are missing or damaged, belong to an adapter, or fit another model.
         """
         try:
-            found: Weights = {}
-            for path in sorted(folder.glob("model*.safetensors")):
-                found |= load_file(path, device=str(self.device))
+            found = _whole(folder, str(self.device))
             self._copies[name] = {key: self._fitting(key, found[key]) for key in self._parameters}
         except Exception as error:
             raise ModelError(
@@ -107,8 +105,19 @@ class WholeWeights(Policy):
             self.model.save_pretrained(str(folder), safe_serialization=True)
         self.tokenizer.save_pretrained(str(folder))
 
+    def written(self, name: Adapter, folder: Path) -> bool:
+        """Whether the files that `save` wrote hold exactly the copy's weights."""
+        return same_tensors(self._copies[name], _whole(folder))
+
     def _fitting(self, key: str, tensor: Tensor) -> Tensor:
         wanted = self._parameters[key]
         if tensor.shape != wanted.shape:
             raise ValueError(f"{key} is {tuple(tensor.shape)} there and {tuple(wanted.shape)} here")
         return tensor.to(wanted.dtype)
+
+
+def _whole(folder: Path, device: str = "cpu") -> Weights:
+    found: Weights = {}
+    for path in sorted(folder.glob("model*.safetensors")):
+        found |= load_file(path, device=device)
+    return found

@@ -7,7 +7,7 @@ candidate. LoRA weights stay in float32 whatever the base's dtype is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +157,14 @@ class Policy:
         (folder / name).rmdir()
         (folder / "README.md").unlink(missing_ok=True)
 
+    def written(self, name: Adapter, folder: Path) -> bool:
+        """Whether the files that `save` wrote hold exactly the adapter's weights, none missing and none more."""
+        from peft import get_peft_model_state_dict  # noqa: PLC0415 - as above
+        from safetensors.torch import load_file  # noqa: PLC0415 - as above
+
+        own = get_peft_model_state_dict(self.peft, adapter_name=name)
+        return same_tensors(own, load_file(folder / "adapter_model.safetensors"))
+
     def snapshot(self, name: Adapter) -> Snapshot:
         """The adapter's weights as they are now, to measure later how far it moved."""
         return Snapshot(name, {key: p.detach().clone() for key, p in self.trainable(name).items()})
@@ -232,6 +240,11 @@ class Policy:
         for module in self.peft.modules():
             if hasattr(module, "lora_dropout") and name in module.lora_dropout:
                 module.lora_dropout[name] = nn.Dropout(probability).train(module.training)
+
+
+def same_tensors(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
+    """Whether both have the same names and, bit by bit, the same numbers."""
+    return own.keys() == found.keys() and all(torch.equal(own[key].cpu(), found[key]) for key in own)
 
 
 def _product_norm(outer: Sequence[Tensor], inner: Sequence[Tensor]) -> Tensor:

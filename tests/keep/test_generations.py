@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from peft import LoraConfig
+from safetensors.torch import load_file, save_file
 
 from dreamloop.errors import StateError
 from dreamloop.keep import generations as g
 from dreamloop.model.encode import Branch, Row
 from dreamloop.model.load import load_policy
-from dreamloop.model.policy import Policy
+from dreamloop.model.policy import Adapter, Policy
 from dreamloop.model.score import completion_logprobs
 from dreamloop.paths import Home
 
@@ -39,7 +41,7 @@ def test_a_generation_answers_exactly_as_the_candidate_did(tiny: Policy, tiny_fo
 
 def test_a_candidate_is_no_generation_before_its_manifest(tiny: Policy, home: Home) -> None:
     tiny.add_adapter("candidate", LORA, 0)
-    folder = g.write_candidate(tiny, home, 1)
+    folder = g.write_candidate(tiny, home, 1).folder
     assert g.all_numbers(home) == []
     folder.rename(home.generations / "000001")
     assert g.all_numbers(home) == []
@@ -89,7 +91,7 @@ def test_files_are_private(tiny: Policy, home: Home) -> None:
 
 def test_a_discarded_candidate_leaves_nothing(tiny: Policy, home: Home) -> None:
     tiny.add_adapter("candidate", LORA, 0)
-    g.discard(g.write_candidate(tiny, home, 1))
+    g.discard(g.write_candidate(tiny, home, 1).folder)
     assert list(home.candidates.iterdir()) == []
 
 
@@ -118,4 +120,34 @@ def test_a_disk_that_fills_up_while_the_weights_are_written_is_one_sentence(tiny
             g.write_candidate(tiny, home, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(home.candidates.iterdir()) == []
+
+
+@pytest.mark.parametrize("harm", [lambda data: data[:-1000], lambda data: data[:-4] + b"\x00\x00\x80\x3f"])
+def test_a_candidate_whose_files_are_not_those_that_were_judged_is_not_kept(
+    tiny: Policy, home: Home, harm: Callable[[bytes], bytes]
+) -> None:
+    tiny.add_adapter("candidate", LORA, 0)
+    candidate = g.write_candidate(tiny, home, 1)
+    path = candidate.folder / g.WEIGHTS
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(StateError, match="not the one that was judged"):
+        g.promote(home, candidate, 1, tiny.digest, None)
+    assert g.all_numbers(home) == []
+
+
+def test_files_that_do_not_read_back_as_they_were_written_are_no_candidate(
+    tiny: Policy, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.add_adapter("candidate", LORA, 0)
+    real = tiny.save
+
+    def other_numbers(name: Adapter, folder: Path) -> None:
+        real(name, folder)
+        found = load_file(folder / g.WEIGHTS)
+        save_file({key: tensor + 1 for key, tensor in found.items()}, folder / g.WEIGHTS)
+
+    monkeypatch.setattr(tiny, "save", other_numbers)
+    with pytest.raises(StateError, match="does not read back"):
+        g.write_candidate(tiny, home, 1)
     assert list(home.candidates.iterdir()) == []

@@ -35,11 +35,11 @@ def lora(rank: int = 4, **more: object) -> LoraConfig:
 def nights(tiny: Policy, tiny_encoder: ChatEncoder, home: Home) -> Witnesses:
     """Yesterday's adapter as generation 1 and tonight's as 2, with tonight's witnesses."""
     tiny.add_adapter("candidate", lora(), 1)
-    write_candidate(tiny, home, 1).rename(home.generations / "000001")
+    write_candidate(tiny, home, 1).folder.rename(home.generations / "000001")
     tiny.load_adapter("incumbent", home.generations / "000001")
     for weight in tiny.trainable("candidate").values():
         weight.data += 0.3 * weight.data.roll(1)
-    folder = write_candidate(tiny, home, 2).rename(home.generations / "000002")
+    folder = write_candidate(tiny, home, 2).folder.rename(home.generations / "000002")
     contexts = [(Message("user", f"Is the total {k} correct?"),) for k in (12, 34, 46)]
     rows = [tiny_encoder.branches(context, ("Yes, that is correct.", "No, check it."), 512) for context in contexts]
     witnesses = choose_witnesses(tiny, rows, "incumbent")
@@ -141,7 +141,7 @@ def test_an_adapter_that_the_server_refuses_is_a_failed_proof_with_its_reason(
 ) -> None:
     other = load_policy(str(tiny_folder))
     other.add_adapter("candidate", lora(64), 0)
-    proof = prove(client, swap(home, folder=write_candidate(other, home, 9)), nights, 0.1, Silent())
+    proof = prove(client, swap(home, folder=write_candidate(other, home, 9).folder), nights, 0.1, Silent())
     assert not proof.passed
     assert "refused /v1/load_lora_adapter" in proof.reason
 

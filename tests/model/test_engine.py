@@ -60,7 +60,7 @@ def test_a_server_killed_while_writing_is_started_again_once_and_nothing_is_lost
 ) -> None:
     # Yesterday's rank is larger than the configured one of a new adapter.
     tiny.add_adapter("candidate", LoraConfig(r=16, target_modules="all-linear", init_lora_weights=False), 0)
-    incumbent = Generation(1, str(write_candidate(tiny, home, 1)), "", tiny.digest)
+    incumbent = Generation(1, str(write_candidate(tiny, home, 1).folder), "", tiny.digest)
     config = Config(model=str(tiny_folder), engine="vllm")
     progress = Killer(home)
     with writing(config, home, incumbent, never, progress) as writer:

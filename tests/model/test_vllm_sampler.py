@@ -41,7 +41,7 @@ def test_greedy_replies_equal_the_embedded_engines_for_base_and_adapter(
     client: VllmClient, tiny: Policy, tiny_encoder: ChatEncoder, home: Home
 ) -> None:
     tiny.add_adapter("candidate", LORA, 0)
-    client.load_adapter("mine", write_candidate(tiny, home, 1))
+    client.load_adapter("mine", write_candidate(tiny, home, 1).folder)
     tiny.load_adapter("incumbent", home.candidates / "000001")
     embedded = TransformersSampler(tiny, tiny_encoder)
     for adapter in (None, "incumbent"):
