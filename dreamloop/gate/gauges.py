@@ -7,7 +7,7 @@ numbers between candidate, incumbent and base.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dreamloop.gate.answers import READINGS
@@ -76,7 +76,9 @@ def gauges(items: Items) -> list[Gauge]:
     if items.lessons:
         found += _margins("lessons", "lessons", items.lessons, "lesson")
     if items.taught:
-        found.append(_discrimination("taught", "taught", items.taught, "taught", census=True))
+        *sides, both = _margins("taught", "taught", items.taught, "taught", census=True)
+        # A night may well move both sides one way; what it must not do is to move them towards each other.
+        found += [*(replace(side, informative=True) for side in sides), both]
     return found
 
 
@@ -110,19 +112,19 @@ def _judgement(probes: Sequence[Probe]) -> Iterator[Gauge]:
         yield from _margins(manner, "probes", [probe for probe in probes if probe.manner == manner], "group")
 
 
-def _margins(group: str, channel: str, probes: Sequence[Probe], family: str) -> Iterator[Gauge]:
-    wrong, right = _sides(probes)
-    yield Gauge(f"{group}.push_back", "nats/token", channel, "margin", "mean", "higher", _units(wrong), _plain)
-    yield Gauge(f"{group}.accept", "nats/token", channel, "margin", "mean", "lower", _units(right), _plain)
-    yield _discrimination(group, channel, probes, family)
-
-
-def _discrimination(group: str, channel: str, probes: Sequence[Probe], family: str, census: bool = False) -> Gauge:
-    """How much more the model would push back on the wrong side than on the right, per twin."""
+def _margins(group: str, channel: str, probes: Sequence[Probe], family: str, census: bool = False) -> Iterator[Gauge]:
+    """Each side's own margin, and how much more the model would push back on the wrong side than on the right."""
     wrong, right = _sides(probes)
     other = _partners(wrong, right)
-    return Gauge(f"{group}.discrimination", "nats/token", channel, family, "mean", "higher", _units(wrong),
-                 lambda scores, item: scores[item] - scores[other[item]], census=census)  # fmt: skip
+
+    def gauge(name: str, better: Better, of: str, units: Units, read: Callable[[Scores, str], float]) -> Gauge:
+        return Gauge(f"{group}.{name}", "nats/token", channel, of, "mean", better, units, read, census=census)
+
+    yield gauge("push_back", "higher", "margin", _units(wrong), _plain)
+    yield gauge("accept", "lower", "margin", _units(right), _plain)
+    yield gauge(
+        "discrimination", "higher", family, _units(wrong), lambda scores, item: scores[item] - scores[other[item]]
+    )
 
 
 def _capability(suite: Suite) -> Iterator[Gauge]:

@@ -80,8 +80,8 @@ def promote(home: Home, candidate: Candidate, number: int, base_digest: str, par
     try:
         if weights_digest(candidate.folder) != candidate.digest:
             raise StateError(
-                f"The candidate in {candidate.folder} is not the one that was judged: its files changed on disk, so it is "
-                "not kept; look after the disk and run again."
+                f"The candidate in {candidate.folder} is not the one that was judged: its files changed on disk, so it "
+                "is not kept; look after the disk and run again."
             )
         if target.exists() and not (target / MANIFEST).exists():
             shutil.rmtree(target)  # what a crash between rename and manifest left
