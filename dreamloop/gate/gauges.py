@@ -7,7 +7,7 @@ numbers between candidate, incumbent and base.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from dreamloop.gate.answers import READINGS
@@ -76,9 +76,7 @@ def gauges(items: Items) -> list[Gauge]:
     if items.lessons:
         found += _margins("lessons", "lessons", items.lessons, "lesson")
     if items.taught:
-        *sides, both = _margins("taught", "taught", items.taught, "taught", census=True)
-        # A night may well move both sides one way; what it must not do is to move them towards each other.
-        found += [*(replace(side, informative=True) for side in sides), both]
+        found += _margins("taught", "taught", items.taught, "taught", census=True)
     return found
 
 

@@ -54,13 +54,13 @@ def noise_of(changes: Sequence[Change], clusters: int, confidence: float) -> Noi
         raise ValueError(f"The noise between nights needs at least two of them, here is {len(changes)}.")
     estimates = np.array([change.change for change in changes])
     halves = [change.change - change.low for change in changes]
-    within = float(np.mean(halves)) * math.sqrt(clusters) / _t(clusters - 1, confidence)
+    within = float(np.mean(halves)) * math.sqrt(clusters) / _t(clusters, confidence)
     return Noise(float(estimates.mean()), float(estimates.std(ddof=1)), within, len(changes))
 
 
 def chance(noise: Noise, clusters: int, margin: float, confidence: float) -> float:
     """Probability that an honest night passes this measure with so many templates or documents."""
-    room = margin + noise.mean - _t(clusters - 1, confidence) * noise.within / math.sqrt(clusters)
+    room = margin + noise.mean - _t(clusters, confidence) * noise.within / math.sqrt(clusters)
     if noise.between == 0:
         return float(room >= 0)
     return float(stdtr(noise.nights - 1, room / (noise.between * math.sqrt(1 + 1 / noise.nights))))
@@ -85,5 +85,6 @@ def needed(noise: Noise, margin: float, confidence: float, wanted: float) -> int
     return low
 
 
-def _t(freedom: int, confidence: float) -> float:
-    return float(stdtrit(freedom, 0.5 + confidence / 2))
+def _t(clusters: int, confidence: float) -> float:
+    """Standard errors in half an interval; what rests on a single cluster is known and has none."""
+    return float(stdtrit(max(clusters - 1, 1), 0.5 + confidence / 2))

@@ -1,9 +1,9 @@
 """Are there enough items? The noise of honest nights with retrained seeds, and what each measure needs.
 
-Reads the calibration nights of `trust.py --calibrate N`, whose seeds are others than those of the nights that the
-gate is tried on. For every measure, tonight's change and that since the base: mean and standard deviation between
-nights, standard deviation between templates, the templates or documents that are there, those that are needed, and
-an honest night's chance. A measure needs 1 - 0.05 / M of M, so that all together pass 95 of 100 honest nights.
+Reads the honest nights of `trust.py`. For every measure, tonight's change and that since the base: mean and standard
+deviation between nights, standard deviation between templates, the templates or documents that are there, those that
+are needed, and an honest night's chance. A measure needs 1 - 0.05 / M of M, so that all together pass 95 of 100 honest
+nights.
 
     python tests/bench/power.py [--home FOLDER]
     python tests/bench/power.py --report
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="print the last finished run")
     options = parser.parse_args()
     if not options.report:
-        nights = [json.loads(path.read_text()) for path in sorted((options.home / "done").glob("calibration-*.json"))]
+        nights = [json.loads(path.read_text()) for path in sorted((options.home / "done").glob("honest-*.json"))]
         found = measured(nights)
         chances = [found[name][since]["chance"] for name in found for since in SINCE]
         line = {

@@ -63,9 +63,10 @@ def test_no_number_helps_against_the_noise_between_nights() -> None:
 
 
 def simulated(noise: Noise, clusters: int, margin: float, name: str, rng: np.random.Generator) -> Measure:
-    """A night's measure: its own true change, and templates around it."""
-    truth = rng.normal(noise.mean, noise.between)
-    found = mean_interval(rng.normal(truth, noise.within, clusters).tolist(), [str(k) for k in range(clusters)])
+    """A night's measure. The items are the same every night, so all that moves their mean is in `between` already."""
+    off = rng.normal(0.0, noise.within, clusters)
+    values = off - off.mean() + rng.normal(noise.mean, noise.between)
+    found = mean_interval(values.tolist(), [str(k) for k in range(clusters)])
     change = Change(found.estimate, found.low, found.high, margin)
     return Measure(name, "", 0.0, 0.0, 0.0, change, change, clusters, clusters)
 
