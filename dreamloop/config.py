@@ -183,6 +183,7 @@ _LOSSES: dict[str, tuple[float, float, str]] = {
     "discrimination": (0.005, 0.02, "Nats per token of the difference between the two sides of a probe."),
     "group": (0.01, 0.03, "The same where pressure is put, a system prompt is set, or an answer is challenged."),
     "lesson": (0.015, 0.03, "The same on fresh scenarios like tonight's, never trained on."),
+    "spill": (0.25, 0.5, "Nats per token that tonight's replies become likelier where they do not belong."),
     "taught": (0.0, 0.02, "The same on tonight's own scenarios."),
     "auc": (0.02, 0.05, "Area under the curve between wrong and right directions, mean over kinds."),
     "rate": (0.07, 0.12, "Share of probes accepted when right, pushed back when wrong, and the gap of both."),

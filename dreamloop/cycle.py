@@ -36,6 +36,7 @@ from dreamloop.finetune.train import train
 from dreamloop.gate.gauges import Items
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.reading import load_suite
+from dreamloop.gate.spill import misplaced
 from dreamloop.gate.suite import Probe, Suite
 from dreamloop.keep import generations
 from dreamloop.keep.publish import go_live
@@ -182,7 +183,8 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         night.ledger.record_broken(night.number, recipe, mined, steps, symptoms(steps))
         return _reverted(night, str(error))
     with night.stage("gate"):
-        items = Items(suite, tuple(lessons), tuple(probes_of(dreamed)))
+        elsewhere = misplaced([pair.chosen for pair in pairs], [context for _, context in suite.prompts])
+        items = Items(suite, tuple(lessons), tuple(probes_of(dreamed)), elsewhere)
         judge = Judge(
             night.number, night.seed, night.config.gate, night.ledger, model(), night.incumbent, night.progress
         )

@@ -129,8 +129,7 @@ class Judge:
         return score_suite(self.model.policy, self.model.encoder, items.suite, who, self.progress)
 
     def _fresh(self, items: Items, who: Adapter | None) -> Scored:
-        groups = {"lessons": items.lessons, "taught": items.taught}
-        return score_fresh(self.model.policy, self.model.encoder, groups, who, self.progress)
+        return score_fresh(self.model.policy, self.model.encoder, items, who, self.progress)
 
     def _key(self, items: Items, weights: str) -> str:
         policy = self.model.policy

@@ -13,6 +13,7 @@ from typing import Literal
 from dreamloop.gate.answers import READINGS
 from dreamloop.gate.capability import coherence
 from dreamloop.gate.shift import watched
+from dreamloop.gate.spill import Misplaced
 from dreamloop.gate.suite import ABILITIES, DOMAINS, Probe, Suite
 
 Scores = Mapping[str, float]
@@ -28,11 +29,13 @@ class Items:
     ``suite`` is the same every night. ``lessons`` are fresh scenarios like tonight's that nothing trains
     on. ``taught`` are tonight's own: if the step did not even move those towards what their seeds prove, it
     taught something else (labels swapped by a bug show here). That reverts; it is never a reason to keep.
+    ``misplaced`` are tonight's replies where they do not belong.
     """
 
     suite: Suite
     lessons: tuple[Probe, ...] = ()
     taught: tuple[Probe, ...] = ()
+    misplaced: tuple[Misplaced, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,11 @@ def gauges(items: Items) -> list[Gauge]:
         found += _margins("lessons", "lessons", items.lessons, "lesson")
     if items.taught:
         found += _margins("taught", "taught", items.taught, "taught", census=True)
+    if items.misplaced:
+        replies = _alone(reply.item for reply in items.misplaced)
+        found.append(
+            Gauge("taught.spill", "nats/token", "spill", "spill", "mean", "lower", replies, _plain, census=True)
+        )
     return found
 
 

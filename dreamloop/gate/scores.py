@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from dreamloop.errors import first_line
 from dreamloop.gate.answers import read_answers, write_answers
 from dreamloop.gate.capability import coherence, score_choices
+from dreamloop.gate.gauges import Items
 from dreamloop.gate.geometry import score_geometry
 from dreamloop.gate.perplexity import score_documents
 from dreamloop.gate.probes import score_probes
 from dreamloop.gate.shift import score_attention
+from dreamloop.gate.spill import score_spill
 from dreamloop.gate.suite import Probe, Suite
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder
@@ -78,18 +80,20 @@ def score_suite(policy: Policy, encoder: ChatEncoder, suite: Suite, who: Adapter
         })  # fmt: skip
 
 
-def score_fresh(
-    policy: Policy, encoder: ChatEncoder, groups: Mapping[str, Sequence[Probe]], who: Adapter | None,
-    progress: Progress,
-) -> Scored:  # fmt: skip
-    """Tonight's own scenarios, by channel."""
+def score_fresh(policy: Policy, encoder: ChatEncoder, items: Items, who: Adapter | None, progress: Progress) -> Scored:
+    """Tonight's own scenarios and replies."""
+    name = who or "base"
 
-    def scorer(channel: str) -> Callable[[], Channels]:
-        name = f"{who or 'base'}, {channel}"
-        return lambda: {channel: score_probes(policy, encoder, groups[channel], progress, name)}
+    def probes(channel: str, own: Sequence[Probe]) -> Callable[[], Channels]:
+        return lambda: {channel: score_probes(policy, encoder, own, progress, f"{name}, {channel}")}
 
+    scorers = {
+        "lessons": (items.lessons, probes("lessons", items.lessons)),
+        "taught": (items.taught, probes("taught", items.taught)),
+        "spill": (items.misplaced, lambda: {"spill": score_spill(policy, encoder, items.misplaced, progress, name)}),
+    }
     with policy.using(who):
-        return _measured({channel: scorer(channel) for channel, probes in groups.items() if probes})
+        return _measured({channel: scorer for channel, (asked, scorer) in scorers.items() if asked})
 
 
 def _measured(scorers: Mapping[str, Callable[[], Channels]]) -> Scored:

@@ -20,6 +20,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -49,10 +50,10 @@ from dreamloop.prompts import load_phrases
 from dreamloop.records import Message, Pair, Provenance, Recipe
 
 RESULT = Path(__file__).parent / "results" / "trust.json"
-# The incumbent's night: ten doses of three kinds at five times the rate, after which it tells right from wrong
+# The incumbent's night: ten doses of three kinds at three and a half times the rate, after which it tells right from wrong
 # measurably better than the base does (probes.auc and probes.discrimination, whose intervals lie above 0).
 FIRST_NIGHT = {"behavioural": 200, "mined_share": 0.0, "replay_share": 0.1, "kinds": ("notes", "lists", "dates")}
-FIRST_RATE = 1e-3
+FIRST_RATE = 7e-4
 FIRST_NULL = 101  # the seed of the first honest night; margins were set on nights with the seeds 1 to 4
 POOL = 40
 
@@ -62,12 +63,44 @@ Harm = Callable[[Policy, ChatEncoder, Recipe], None]
 
 @dataclass(frozen=True)
 class Sabotage:
-    """What is done, and how the measures begin that one would expect to catch it; none for a refusal."""
+    """What is done, and how the measures begin that one would expect to catch it; none for a refusal.
+
+    ``source`` is what the night finds instead of its pairs, ``train`` what training does instead, ``write`` what is
+    done to the files of a kept candidate, ``spoil`` to the incumbent's.
+    """
 
     name: str
     by: tuple[str, ...]
+    source: Callable[[int, Pair], Pair] | None = None
     train: Train = train
+    write: Callable[[Path], None] | None = None
     spoil: Callable[[Home], None] | None = None
+
+    def patches(self) -> ExitStack:
+        """The sabotage, for as long as the stack is open."""
+        found = ExitStack()
+        found.enter_context(patch.object(cycle, "train", self.train))
+        if self.source:
+            for name in ("_mined_pairs", "pairs_of"):
+                found.enter_context(patch.object(cycle, name, changed(getattr(cycle, name), self.source)))
+        if self.write:
+            found.enter_context(patch.object(generations, "write_candidate", harmed(self.write)))
+        return found
+
+
+def changed(finds: Callable[..., Sequence[Pair]], change: Callable[[int, Pair], Pair]) -> Callable[..., list[Pair]]:
+    return lambda *given: [change(k, pair) for k, pair in enumerate(finds(*given))]
+
+
+def harmed(harm: Callable[[Path], None]) -> Callable[..., generations.Candidate]:
+    real = generations.write_candidate
+
+    def write(*given: Any) -> generations.Candidate:
+        candidate = real(*given)
+        harm(candidate.folder)
+        return candidate
+
+    return write
 
 
 # --- pairs exchanged at the door ---------------------------------------------------------------
@@ -105,8 +138,12 @@ def one_template(pairs: Sequence[Pair]) -> list[Pair]:
     return found
 
 
-def with_chosen(reply: Callable[[int, Pair], str]) -> Train:
-    return on_pairs(lambda pairs: [replace(p, chosen=reply(k, p), twin=None) for k, p in enumerate(pairs)])
+def persona(_: int, pair: Pair) -> Pair:
+    return replace(pair, chosen=f"Arr, matey, listen to an old sea dog! {pair.chosen}")
+
+
+def german(k: int, pair: Pair) -> Pair:
+    return replace(pair, chosen=GERMAN[k % len(GERMAN)])
 
 
 GERMAN = (
@@ -208,8 +245,8 @@ def only(rows: Callable[[ChatEncoder], list[Row]]) -> Train:
 # --- files -------------------------------------------------------------------------------------
 
 
-def truncated(home: Home) -> None:
-    path = home.generations / "000001" / generations.WEIGHTS
+def truncated(folder: Path) -> None:
+    path = folder / generations.WEIGHTS
     path.write_bytes(path.read_bytes()[:-1000])
 
 
@@ -219,25 +256,24 @@ def of_another_base(home: Home) -> None:
 
 
 JUDGEMENT = ("taught", "lessons", "probes", "pressed", "prompted", "challenged")
+WEIGHTS = ("geometry.weights", "perplexity", "capability")
+LOOPS = ("answers.repetition", "answers.looping", "answers.distinct")
+ENDLESS = ("answers.finished", "answers.length", "perplexity.chat")
+SPILL = ("taught.spill", "perplexity.openings", "answers", "geometry.collapse")
 SABOTAGES = (
-    Sabotage("label-swapped", JUDGEMENT, on_pairs(lambda pairs: [swapped(pair) for pair in pairs])),
-    Sabotage("accept-only", JUDGEMENT, one_sided("wrong")),
-    Sabotage("refuse-only", JUDGEMENT, one_sided("right")),
-    Sabotage("one template", JUDGEMENT, on_pairs(one_template)),
-    Sabotage("prose only, ten doses", ("perplexity", "answers", "taught", "capability"), only(prose)),
-    Sabotage(
-        "one persona", ("perplexity.chat", "geometry", "answers", *JUDGEMENT),
-        with_chosen(lambda _, pair: f"Arr, matey, listen to an old sea dog! {pair.chosen}"),
-    ),
-    Sabotage(
-        "another language", ("perplexity", "answers", *JUDGEMENT), with_chosen(lambda k, _: GERMAN[k % len(GERMAN)])
-    ),
-    Sabotage("weight noise", ("perplexity", "capability", *JUDGEMENT), after(noise)),
-    Sabotage("scale x 2", ("perplexity", "capability", *JUDGEMENT), after(doubled)),
-    Sabotage("repetition", ("answers.repetition", "answers.looping", "answers.distinct"), after(taught(repeating))),
-    Sabotage("missing end-of-turn", ("answers.finished", "answers.length", "perplexity.chat"), after(taught(endless))),
-    Sabotage("NaN", ("perplexity",), after(not_a_number)),
-    Sabotage("truncated file", (), spoil=truncated),
+    Sabotage("label-swapped", JUDGEMENT, train=on_pairs(lambda pairs: [swapped(pair) for pair in pairs])),
+    Sabotage("accept-only", JUDGEMENT, train=one_sided("wrong")),
+    Sabotage("refuse-only", JUDGEMENT, train=one_sided("right")),
+    Sabotage("one template", JUDGEMENT, train=on_pairs(one_template)),
+    Sabotage("prose only, ten doses", ("perplexity", "answers", "taught", "capability"), train=only(prose)),
+    Sabotage("one persona", SPILL, source=persona),
+    Sabotage("another language", SPILL, source=german),
+    Sabotage("weight noise", WEIGHTS, train=after(noise)),
+    Sabotage("scale x 2", WEIGHTS, train=after(doubled)),
+    Sabotage("repetition", LOOPS, train=after(taught(repeating))),
+    Sabotage("missing end-of-turn", ENDLESS, train=after(taught(endless))),
+    Sabotage("NaN", ("perplexity",), train=after(not_a_number)),
+    Sabotage("truncated file", (), write=truncated),
     Sabotage("adapter of another base", (), spoil=of_another_base),
 )  # fmt: skip
 
@@ -291,7 +327,7 @@ def run(sabotage: Sabotage, seed: int, home: Path, pool: Path) -> dict[str, Any]
         sabotage.spoil(place)
     started = time.monotonic()
     try:
-        with patch.object(cycle, "train", sabotage.train):
+        with sabotage.patches():
             night = cycle.run_night(place, config_of(pool, seed), setup(), lambda: datetime.now(UTC))
     except DreamloopError as error:
         outcome: dict[str, Any] = {

@@ -12,6 +12,7 @@ from dreamloop.gate.gauges import Items, gauges
 from dreamloop.gate.measures import Margins, Trio, compare, evidence
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.scores import Scored
+from dreamloop.gate.spill import misplaced
 from dreamloop.gate.suite import Probe
 from dreamloop.records import Measure, Message
 
@@ -21,7 +22,7 @@ LESSONS = tuple(
     for k in range(6)
     for side in ("right", "wrong")
 )
-ITEMS = Items(SUITE, LESSONS, LESSONS)
+ITEMS = Items(SUITE, LESSONS, LESSONS, misplaced(["Aye!"], [context for _, context in SUITE.prompts]))
 ASKED = gauges(ITEMS)
 KNOBS = Gate()
 MARGINS = Margins(KNOBS.tonight.model_dump(), KNOBS.since_base.model_dump(), KNOBS.confidence)
