@@ -50,8 +50,8 @@ from dreamloop.prompts import load_phrases
 from dreamloop.records import Message, Pair, Provenance, Recipe
 
 RESULT = Path(__file__).parent / "results" / "trust.json"
-# The incumbent's night: ten doses of three kinds at three and a half times the rate, after which it tells right from wrong
-# measurably better than the base does (probes.auc and probes.discrimination, whose intervals lie above 0).
+# The incumbent's night: ten doses of three kinds at three and a half times the rate, after which it tells right from
+# wrong measurably better than the base does (probes.auc and probes.discrimination, whose intervals lie above 0).
 FIRST_NIGHT = {"behavioural": 200, "mined_share": 0.0, "replay_share": 0.1, "kinds": ("notes", "lists", "dates")}
 FIRST_RATE = 7e-4
 FIRST_NULL = 101  # the seed of the first honest night; margins were set on nights with the seeds 1 to 4
