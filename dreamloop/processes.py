@@ -88,7 +88,9 @@ def note_group(note: Path, group: int) -> None:
         StateError: the disk is full or not writable; the group is ended.
     """
     try:
-        note.write_text(json.dumps({"group": group, "began": birth(group)}) + "\n", encoding="utf-8")
+        scratch = note.with_name(f".{note.name}")  # nobody may read half a note
+        scratch.write_text(json.dumps({"group": group, "began": birth(group)}) + "\n", encoding="utf-8")
+        scratch.replace(note)
     except OSError as error:
         end_group(group, 0)
         raise StateError(f"{note} cannot be written ({error.strerror}); free some disk space.") from error

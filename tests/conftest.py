@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import BaseModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -181,8 +182,13 @@ def config_file(config: Config, tmp_path: Path) -> Path:
         f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[night]\nrewrites = 2\n'
         f'[replay]\nbase_answers = false\nchat_files = ["{config.replay.chat_files[0]}"]\n'
         f'[gate]\nitems = "{config.gate.items}"\nshipped = false\nlesson_twins = 7\n'
+        f"[gate.tonight]\n{_lines(config.gate.tonight)}[gate.since_base]\n{_lines(config.gate.since_base)}"
     )
     return file
+
+
+def _lines(margins: BaseModel) -> str:
+    return "".join(f"{name} = {value}\n" for name, value in margins.model_dump().items())
 
 
 @pytest.fixture(scope="session")

@@ -106,11 +106,10 @@ def missed(home: Home) -> None:
     write_memory(Memory(handled=(datetime.now().astimezone() - timedelta(days=2)).isoformat()), home.daemon_note)
 
 
+@pytest.mark.lenient
 def test_a_due_night_runs_and_sigterm_in_the_next_one_leaves_its_generation_current(
     home: Home, config_file: Path
 ) -> None:
-    margins = "perplexity = 9\nmargin = 9\ndiscrimination = 9\nlesson = 9\nauc = 9"  # random weights make no sense
-    config_file.write_text(config_file.read_text().replace("lesson_twins", f"{margins}\nlesson_twins"))
     schedule(config_file, 'cron = "* * * * *"')
     with daemon(home, config_file) as running:
         wait_for(lambda: running.heard("READY=1"))
