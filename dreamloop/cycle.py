@@ -26,6 +26,7 @@ from dreamloop.collect.sources import find_files
 from dreamloop.config import Config
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
+from dreamloop.dream.seeds import SEEDERS
 from dreamloop.errors import ConfigError, EngineError, InvariantBroken, ServerAway
 from dreamloop.finetune.optimizer import Moments, read_moments, write_moments
 from dreamloop.finetune.recipe import recipe_of, replay_count
@@ -185,9 +186,7 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
     with night.stage("gate"):
         elsewhere = misplaced([pair.chosen for pair in pairs], [context for _, context in suite.prompts])
         items = Items(suite, tuple(lessons), tuple(probes_of(dreamed)), elsewhere)
-        judge = Judge(
-            night.number, night.seed, night.config.gate, night.ledger, model(), night.incumbent, night.progress
-        )
+        judge = Judge(night.number, night.config.gate, night.ledger, model(), night.incumbent, night.progress)
         trial, scored = judge(items, start)
     verdict = trial.verdict
     night.ledger.record_verdict(night.number, verdict)
@@ -252,14 +251,12 @@ def _apart_from_gate(night: _Night, pairs: Sequence[Pair], suite: Suite) -> list
 
 
 def _dream(night: _Night, suite: Suite, count: int) -> tuple[Dreamed, list[Probe]]:
-    """Tonight's scenarios, and as many fresh ones of the same kinds that only the gate will see."""
+    """Tonight's scenarios, and fresh ones of the same kinds, or of all where none is wished, for the gate alone."""
     kinds = night.config.night.kinds
-    if not kinds:
-        return Dreamed((), ()), []
-    books = load_books(paths.prompts_folder(), kinds)
+    books = load_books(paths.prompts_folder(), kinds or tuple(SEEDERS))
     novelty = Novelty(night.ledger.signatures(), night.ledger.scenario_digests())
     held_out = GateTexts(suite.texts())
-    training = dream(count, books, night.seed, novelty, held_out)
+    training = dream(count if kinds else 0, books, night.seed, novelty, held_out)
     lessons = dream(night.config.gate.lesson_twins, books, night.seed + 1, novelty, held_out)
     night.ledger.record_dream(night.number, training, "training", [fingerprint(twins) for twins in training.twins])
     night.ledger.record_dream(night.number, lessons, "lesson", [fingerprint(twins) for twins in lessons.twins])

@@ -50,10 +50,10 @@ def look(home: Home, config: Config, quick: bool, progress: Progress) -> Look:
     model = wake(config, home.models, incumbent, config.seed, progress)
     base = score_suite(model.policy, model.encoder, items.suite, None, progress)
     own = score_suite(model.policy, model.encoder, items.suite, model.serving, progress) if model.serving else base
-    asked = gauges(items)
+    asked = gauges(items.suite)
     margins = Margins(config.gate.since_base.model_dump(), config.gate.since_base.model_dump(), config.gate.confidence)
     measures = [
-        *compare(asked, Trio(base, base, own), margins, config.seed),
+        *compare(asked, Trio(base, base, own), margins),
         weights_moved(model.policy, model.serving, None, margins),
     ]
     faults = dict.fromkeys((*base.faults.values(), *own.faults.values()))

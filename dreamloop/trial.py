@@ -13,11 +13,12 @@ from importlib.metadata import version
 from statistics import fmean
 
 from dreamloop.config import Gate
+from dreamloop.errors import first_line
 from dreamloop.gate.capability import score_choices
 from dreamloop.gate.diagnosis import READS, Fall, explain, instructed, shown
 from dreamloop.gate.distance import NAME as WEIGHTS
 from dreamloop.gate.distance import weights_moved
-from dreamloop.gate.gauges import Gauge, Items, expected, gauges
+from dreamloop.gate.gauges import Gauge, Items, expected, gauges_of_the_night
 from dreamloop.gate.measures import Margins, Trio, compare, evidence
 from dreamloop.gate.scores import Scored, cache_key, score_fresh, score_suite
 from dreamloop.gate.suite import Choice
@@ -30,18 +31,17 @@ from dreamloop.records import Generation, Measure, Trial
 
 SHARES = (0.5, 0.25)  # of the step, where the whole one is too large
 
-_COMPUTE = ("torch", "transformers", "peft", "tokenizers")
+_COMPUTE = ("torch", "transformers", "peft", "tokenizers", "py3langid")
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
     """What a trial needs to know of the night.
 
-    ``incumbent`` is the generation that serves, None for the base; ``seed`` decides the resampling.
+    ``incumbent`` is the generation that serves, None for the base.
     """
 
     night: int
-    seed: int
     knobs: Gate
     ledger: Ledger
     model: Model
@@ -59,7 +59,7 @@ class Judge:
             The last trial, with the candidate's weights as they were judged in it, and its scores of the fixed items.
             Every trial is in the ledger.
         """
-        asked = gauges(items)
+        asked = gauges_of_the_night(items)
         base = self._known(items, None)
         incumbent = self._known(items, self.model.serving) if self.model.serving else base
         trained = self.model.policy.snapshot("candidate") if start else None
@@ -83,15 +83,22 @@ class Judge:
         trio = Trio(base, incumbent, fixed.joined(self._fresh(items, "candidate")))
         margins = Margins(self.knobs.tonight.model_dump(), self.knobs.since_base.model_dump(), self.knobs.confidence)
         measures = [
-            *compare(asked, trio, margins, self.seed),
+            *compare(asked, trio, margins),
             weights_moved(self.model.policy, "candidate", self.model.serving, margins),
         ]
         faults = dict.fromkeys(fault for one in (base, incumbent, trio.candidate) for fault in one.faults.values())
         verdict = decide(measures, _expected(asked), faults)
-        verdict = replace(verdict, reasons=(*verdict.reasons, *self._diagnoses(items, measures)))
+        verdict = replace(verdict, reasons=(*verdict.reasons, *self._told(items, measures)))
         trial = Trial(attempt, scale, items.suite.digest, tuple(measures), tuple(evidence(asked, trio)), verdict)
         self.ledger.record_trial(self.night, trial)
         return trial, fixed
+
+    def _told(self, items: Items, measures: Sequence[Measure]) -> list[str]:
+        """The diagnoses; what stands in their way must not cost the night its verdict."""
+        try:
+            return list(self._diagnoses(items, measures))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the verdict stands and this is told
+            return [f"Why an ability fell could not be found out ({type(error).__name__}: {first_line(error)})."]
 
     def _diagnoses(self, items: Items, measures: Sequence[Measure]) -> Iterator[str]:
         """For every ability that fell tonight: whether it was forgotten or is only no longer done unasked."""

@@ -42,8 +42,8 @@ def starts_with(text: str, value: Wanted) -> bool:
 
 
 def ends_with(text: str, value: Wanted) -> bool:
-    """The wanted text comes last."""
-    return text.endswith(str(value))
+    """One of the wanted texts comes last."""
+    return text.endswith(_all(value))
 
 
 def equals(text: str, value: Wanted) -> bool:
@@ -82,8 +82,8 @@ def quoted(text: str, _: Wanted) -> bool:
 
 
 def most_words(text: str, value: Wanted) -> bool:
-    """No more words than the value."""
-    return len(_words(text)) <= int(str(value))
+    """Words, and no more of them than the value."""
+    return 0 < len(_words(text)) <= int(str(value))
 
 
 def sentences(text: str, value: Wanted) -> bool:

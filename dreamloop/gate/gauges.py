@@ -60,9 +60,8 @@ class Gauge:
     informative: bool = False
 
 
-def gauges(items: Items) -> list[Gauge]:
-    """Every measure of tonight; each one that is not informative must pass."""
-    suite = items.suite
+def gauges(suite: Suite) -> list[Gauge]:
+    """Every measure of the fixed items; each one that is not informative must pass."""
     found = [*_perplexity(suite), *_judgement(suite.probes), *_capability(suite), *_answers(suite)]
     found.append(
         Gauge("geometry.collapse", "", "collapse", "collapse", "mean", "lower", _alone(q.item for q in suite.questions),
@@ -76,8 +75,12 @@ def gauges(items: Items) -> list[Gauge]:
     found.append(
         Gauge("attention.on_claim", "", "attention", "collapse", "mean", "higher", looked, _plain, informative=True)
     )
-    if items.lessons:
-        found += _margins("lessons", "lessons", items.lessons, "lesson")
+    return found
+
+
+def gauges_of_the_night(items: Items) -> list[Gauge]:
+    """Those and tonight's own. Fresh lessons are always asked for; what was taught, where something was."""
+    found = [*gauges(items.suite), *_margins("lessons", "lessons", items.lessons, "lesson")]
     if items.taught:
         found += _margins("taught", "taught", items.taught, "taught", census=True)
     if items.misplaced:
@@ -145,8 +148,7 @@ _READ: Mapping[str, tuple[str, Statistic, Better]] = {
     "finished": ("manner", "flips", "higher"), "length": ("length", "mean", "same"),
     "repetition": ("repetition", "mean", "lower"), "looping": ("manner", "flips", "lower"),
     "distinct": ("distinct", "mean", "higher"), "entropy": ("entropy", "mean", "same"),
-    "refused": ("manner", "flips", "lower"), "leaked": ("manner", "flips", "lower"),
-    "foreign": ("manner", "flips", "lower"),
+    "refused": ("slip", "flips", "lower"), "leaked": ("slip", "flips", "lower"), "foreign": ("slip", "flips", "lower"),
 }  # fmt: skip
 
 

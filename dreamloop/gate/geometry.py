@@ -64,5 +64,5 @@ def likeness(vectors: Floats) -> float:
 
 def collapse(own: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:
     """Each question's share of the way from the base to one single persona; the mean over questions is the collapse."""
-    room = 1 - float(np.mean([base[name] for name in own]))
+    room = 1 - float(np.mean([base[name] for name in own])) or np.nan  # a base whose personas are one cannot collapse
     return {name: (own[name] - base[name]) / room for name in own}

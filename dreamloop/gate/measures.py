@@ -17,8 +17,8 @@ from dreamloop.gate.scores import Scored
 from dreamloop.gate.statistics import (
     Interval,
     auc,
-    bootstrap_interval,
     flips_interval,
+    jackknife_interval,
     mean_interval,
     median_interval,
 )
@@ -48,7 +48,7 @@ class Trio:
         return [_with_collapse(one, self.base) for one in (self.base, self.incumbent, self.candidate)]
 
 
-def compare(gauges: Sequence[Gauge], scored: Trio, margins: Margins, seed: int) -> list[Measure]:
+def compare(gauges: Sequence[Gauge], scored: Trio, margins: Margins) -> list[Measure]:
     """All measures. Pure: the same scores give the same measures.
 
     A gauge without units, or some of whose scores are missing, gives no measure; the verdict asks for it.
@@ -57,7 +57,7 @@ def compare(gauges: Sequence[Gauge], scored: Trio, margins: Margins, seed: int) 
     measures = []
     for gauge in gauges:
         try:
-            measures.append(_measure(gauge, [one[gauge.channel] for one in channels], margins, seed))
+            measures.append(_measure(gauge, [one[gauge.channel] for one in channels], margins))
         except KeyError:
             continue
     return [measure for measure in measures if measure.items]
@@ -83,13 +83,13 @@ def _with_collapse(own: Scored, base: Scored) -> dict[str, Scores]:
     return channels
 
 
-def _measure(gauge: Gauge, scores: Sequence[Scores], margins: Margins, seed: int) -> Measure:
+def _measure(gauge: Gauge, scores: Sequence[Scores], margins: Margins) -> Measure:
     base, incumbent, candidate = scores
     statistic = _area(gauge.probes) if gauge.statistic == "auc" else _centre(gauge)
     levels = [statistic(one) if gauge.units else np.nan for one in scores]
 
     def change(before: Scores, most: float) -> Change:
-        interval = _interval(gauge, before, candidate, margins.confidence, seed) if gauge.units else _NOTHING
+        interval = _interval(gauge, before, candidate, margins.confidence) if gauge.units else _NOTHING
         low, high = (interval.estimate,) * 2 if gauge.census else (interval.low, interval.high)
         return Change(interval.estimate, low, high, most)
 
@@ -110,10 +110,10 @@ def _centre(gauge: Gauge) -> Callable[[Scores], float]:
     return lambda scores: float(of([gauge.read(scores, unit) for unit, _ in gauge.units]))
 
 
-def _interval(gauge: Gauge, before: Scores, after: Scores, confidence: float, seed: int) -> Interval:
+def _interval(gauge: Gauge, before: Scores, after: Scores, confidence: float) -> Interval:
     """Of the change in the good direction."""
     if gauge.statistic == "auc":
-        return _auc_interval(gauge.probes, before, after, confidence, seed)
+        return _auc_interval(gauge.probes, before, after, confidence)
     sign = -1.0 if gauge.better == "lower" else 1.0
     clusters = [cluster for _, cluster in gauge.units]
     changes = [sign * (gauge.read(after, unit) - gauge.read(before, unit)) for unit, _ in gauge.units]
@@ -158,8 +158,8 @@ def _mean_area(clusters: Mapping[str, list[_Sides]], scores: Scores, drawn: Mapp
     return float(np.mean(areas))
 
 
-def _auc_interval(probes: Sequence[Probe], before: Scores, after: Scores, confidence: float, seed: int) -> Interval:
-    """Bootstrap over templates, within kinds."""
+def _auc_interval(probes: Sequence[Probe], before: Scores, after: Scores, confidence: float) -> Interval:
+    """By leaving out templates, within kinds."""
     clusters = _by_kind(probes)
     kinds = list(clusters)
 
@@ -167,4 +167,4 @@ def _auc_interval(probes: Sequence[Probe], before: Scores, after: Scores, confid
         picked = dict(zip(kinds, drawn, strict=True))
         return _mean_area(clusters, after, picked) - _mean_area(clusters, before, picked)
 
-    return bootstrap_interval(change, [len(clusters[kind]) for kind in kinds], seed, confidence)
+    return jackknife_interval(change, [len(clusters[kind]) for kind in kinds], confidence)

@@ -10,6 +10,8 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
 from dreamloop.errors import first_line
 from dreamloop.gate.answers import read_answers, write_answers
@@ -28,7 +30,7 @@ from dreamloop.model.policy import Adapter, Policy
 Scores = Mapping[str, float]
 Channels = dict[str, dict[str, float]]
 
-REVISION = 2  # raised whenever the same items and weights would give other numbers
+_INFORMATIVE = ("attention",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,14 @@ def _measured(scorers: Mapping[str, Callable[[], Channels]]) -> Scored:
         try:
             channels.update(scorer())
         except Exception as error:  # noqa: BLE001 - whatever it is, it reverts the night and is told
+            if name in _INFORMATIVE:
+                continue  # decides nothing, so its absence does not either
             faults[name] = f"{name} could not be measured ({type(error).__name__}: {first_line(error)})."
     return Scored(channels, faults)
 
 
 def cache_key(suite: Suite, base_digest: str, weights_digest: str, dtype: str, versions: Mapping[str, str]) -> str:
-    """What a policy's scores of a suite depend on, as one SHA-256.
+    """What a policy's scores of a suite depend on, as one SHA-256; the code that measures is part of it.
 
     Args:
         suite: its digest counts.
@@ -117,5 +121,15 @@ def cache_key(suite: Suite, base_digest: str, weights_digest: str, dtype: str, v
         dtype: of the base weights.
         versions: of the packages that compute.
     """
-    parts = [str(REVISION), suite.digest, base_digest, weights_digest, dtype, json.dumps(versions, sort_keys=True)]
+    parts = [_code_digest(), suite.digest, base_digest, weights_digest, dtype, json.dumps(versions, sort_keys=True)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@cache
+def _code_digest() -> str:
+    """SHA-256 over what computes scores: this package and the model's."""
+    total = hashlib.sha256()
+    here = Path(__file__).parent
+    for path in (*sorted(here.glob("*.py")), *sorted((here.parent / "model").glob("*.py"))):
+        total.update(path.read_bytes())
+    return total.hexdigest()

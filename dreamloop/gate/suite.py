@@ -7,9 +7,9 @@ names, numbers and facts are used nowhere else; cycle.py drops every training it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from dreamloop.records import Context, Side
 
@@ -17,8 +17,10 @@ DOMAINS = ("prose", "code", "chat", "technical")
 ABILITIES = ("arithmetic", "code")
 
 Manner = Literal["alone", "pressed", "prompted", "challenged"]
+T = TypeVar("T")
 Wanted = str | int | bool | tuple[str, ...]
 
+_FEWEST_QUICK = 6  # templates, documents or requests: an interval needs five
 _FEWEST_WORDS = 5  # a text of fewer words says nothing about where it comes from
 
 
@@ -113,27 +115,24 @@ class Suite:
             yield from (question.ask, question.answer)
 
     def quick(self, every: int = 4) -> Suite:
-        """Every so many-th template and document: for a look, never for a verdict."""
-        kept = {name for names in _clusters(self).values() for name in names[::every]}
+        """Every so many-th twin, document and request, but a handful of each: for a look, never for a verdict."""
+        challenged = [probe.twin for probe in self.probes if probe.manner == "challenged"]
+        single = [probe.twin for probe in self.probes if probe.manner != "challenged"]
+        twins = {twin for own in (challenged, single) for twin in _some(list(dict.fromkeys(own)), every)}
+        documents = [[one for one in self.documents if one.domain == domain] for domain in DOMAINS]
+        choices = [[one for one in self.choices if one.ability == ability] for ability in ABILITIES]
         return replace(
             self,
             digest=f"{self.digest}/{every}",
-            probes=tuple(p for p in self.probes if p.cluster in kept),
-            documents=tuple(d for d in self.documents if d.item in kept),
-            choices=tuple(c for c in self.choices if c.cluster in kept),
-            tasks=self.tasks[::every],
-            prompts=self.prompts[::every],
-            questions=self.questions[::every],
+            probes=tuple(probe for probe in self.probes if probe.twin in twins),
+            documents=tuple(one for own in documents for one in _some(own, every)),
+            choices=tuple(one for own in choices for one in _some(own, every)),
+            tasks=tuple(_some(self.tasks, every)),
+            prompts=tuple(_some(self.prompts, every)),
+            questions=tuple(_some(self.questions, every)),
         )
 
 
-def _clusters(suite: Suite) -> dict[str, list[str]]:
-    """Names of templates and documents in the suite's order: of all probes, each domain and each ability."""
-    found: dict[str, dict[str, None]] = {}
-    for kind, cluster in (
-        *(("probes", probe.cluster) for probe in suite.probes),
-        *((document.domain, document.item) for document in suite.documents),
-        *((choice.ability, choice.cluster) for choice in suite.choices),
-    ):
-        found.setdefault(kind, {})[cluster] = None
-    return {kind: list(names) for kind, names in found.items()}
+def _some(items: Sequence[T], every: int) -> Sequence[T]:
+    """Every so many-th, or closer together where fewer than `_FEWEST_QUICK` would be left."""
+    return items[:: max(1, min(every, len(items) // _FEWEST_QUICK))]

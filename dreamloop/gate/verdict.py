@@ -9,6 +9,13 @@ from dreamloop.records import Change, Measure, Verdict
 
 MIN_CLUSTERS = 5
 
+_LEARNED = ("taught.discrimination", "lessons.discrimination")
+_BY_SIZE = (
+    *(f"perplexity.{domain}{of}" for domain in ("prose", "code", "chat", "technical") for of in ("", ".median")),
+    *(f"capability.{ability}" for ability in ("arithmetic", "code", "coherence", "instructions")),
+    "geometry.collapse",
+)
+
 
 def decide(measures: Sequence[Measure], expected: Sequence[str], faults: Iterable[str] = ()) -> Verdict:
     """Keep only if every expected measure is there and both its intervals stay within their margins.
@@ -47,18 +54,20 @@ def decide(measures: Sequence[Measure], expected: Sequence[str], faults: Iterabl
 def too_large(measures: Sequence[Measure], verdict: Verdict, expected: Sequence[str]) -> bool:
     """Whether only the size of the step is to blame, so that a smaller one is worth a trial.
 
-    Everything was measured; the step taught what it should, on tonight's scenarios and on fresh ones; no measure of
-    judgement fell beyond its margin; and what failed would hold if all changes were a quarter.
+    Everything was measured; the step taught what it should, on tonight's scenarios and on fresh ones; something fails
+    tonight, and all that fails is reading, ability or the personas' geometry, which every step costs a little; and that
+    would hold if all changes were a quarter. A bias, a spill, odd answers or a leap of the weights are wrong in kind:
+    less of them is not better training.
     """
     measures = [measure for measure in measures if not measure.informative]
     if verdict.outcome == "keep" or _broken(measures, expected):
         return False
-    judged = {measure.name: measure for measure in measures if measure.name.endswith((".discrimination", ".auc"))}
-    learned = [judged[name].tonight.change for name in ("taught.discrimination", "lessons.discrimination")
-               if name in judged]  # fmt: skip
-    backwards = any(measure.tonight.worse or measure.since_base.worse for measure in judged.values())
-    scaled = all(measure.tonight.low / 4 >= -measure.tonight.margin for measure in measures)
-    return bool(learned) and min(learned) > 0 and not backwards and scaled
+    learned = [measure.tonight.change for measure in measures if measure.name in _LEARNED]
+    failed = [measure for measure in measures if not (measure.tonight.holds and measure.since_base.holds)]
+    by_size = all(measure.name in _BY_SIZE for measure in failed)
+    scaled = all(measure.tonight.low / 4 >= -measure.tonight.margin for measure in failed)
+    tonight = any(not measure.tonight.holds for measure in failed)
+    return bool(learned) and min(learned) > 0 and by_size and scaled and tonight
 
 
 def more_clusters(change: Change, clusters: int) -> int | None:
@@ -93,10 +102,10 @@ def _fault(measure: Measure) -> str:
     numbers = (measure.base, measure.incumbent, measure.candidate, measure.tonight.change, measure.since_base.change)
     if not all(math.isfinite(number) for number in numbers):
         return f"{measure.name}: a score is not finite; the candidate is broken."
-    if any(math.isnan(change.low + change.high) for change in (measure.tonight, measure.since_base)):
-        return f"{measure.name}: its interval is not finite; the candidate is broken."
     if not measure.census and measure.clusters < MIN_CLUSTERS:
         return f"{measure.name}: only {measure.clusters} independent items, at least {MIN_CLUSTERS} are needed."
+    if any(math.isnan(change.low) or math.isnan(change.high) for change in (measure.tonight, measure.since_base)):
+        return f"{measure.name}: its interval is not finite; the candidate is broken."
     return ""
 
 

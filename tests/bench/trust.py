@@ -12,6 +12,7 @@ answers, written once. Caught is what is not kept; `by` says whether a measure o
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -30,6 +31,7 @@ from unittest.mock import patch
 
 import torch
 
+import dreamloop
 from dreamloop import cycle, paths
 from dreamloop.config import Config, Finetune, Gate, Night, Replay, SinceBase, Tonight
 from dreamloop.errors import DreamloopError
@@ -54,6 +56,7 @@ RESULT = Path(__file__).parent / "results" / "trust.json"
 # wrong measurably better than the base does (probes.auc and probes.discrimination, whose intervals lie above 0).
 FIRST_NIGHT = {"behavioural": 200, "mined_share": 0.0, "replay_share": 0.1, "kinds": ("notes", "lists", "dates")}
 FIRST_RATE = 7e-4
+NULLS = 20
 FIRST_NULL = 101  # the seed of the first honest night; margins were set on nights with the seeds 1 to 4
 POOL = 40
 
@@ -63,7 +66,7 @@ Harm = Callable[[Policy, ChatEncoder, Recipe], None]
 
 @dataclass(frozen=True)
 class Sabotage:
-    """What is done, and how the measures begin that one would expect to catch it; none for a refusal.
+    """What is done, and how the measures begin that one would expect to catch it, or part of the sentence that refuses.
 
     ``source`` is what the night finds instead of its pairs, ``train`` what training does instead, ``write`` what is
     done to the files of a kept candidate, ``spoil`` to the incumbent's.
@@ -71,6 +74,7 @@ class Sabotage:
 
     name: str
     by: tuple[str, ...]
+    refused: str = ""
     source: Callable[[int, Pair], Pair] | None = None
     train: Train = train
     write: Callable[[Path], None] | None = None
@@ -273,8 +277,8 @@ SABOTAGES = (
     Sabotage("repetition", LOOPS, train=after(taught(repeating))),
     Sabotage("missing end-of-turn", ENDLESS, train=after(taught(endless))),
     Sabotage("NaN", ("perplexity",), train=after(not_a_number)),
-    Sabotage("truncated file", (), write=truncated),
-    Sabotage("adapter of another base", (), spoil=of_another_base),
+    Sabotage("truncated file", (), "not the one that was judged", write=truncated),
+    Sabotage("adapter of another base", (), "trained on another base model", spoil=of_another_base),
 )  # fmt: skip
 
 
@@ -302,10 +306,22 @@ def config_of(pool: Path, seed: int, **changes: Any) -> Config:
     )  # fmt: skip
 
 
+def code_digest() -> str:
+    """SHA-256 over the package, its items and prompts, and this file: nights of other code are run again."""
+    package = Path(dreamloop.__file__).parent
+    files = (*package.rglob("*.py"), *package.rglob("*.toml"), *paths.prompts_folder().rglob("*.md"), Path(__file__))
+    total = hashlib.sha256()
+    for path in sorted(files):
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
 def prepared(home: Path, pool: Path) -> Home:
     """The incumbent's home after its one large night, whose gate lets everything pass."""
     place = Home(home / "incumbent")
-    if generations.pointed(place) is None:
+    made_by = home / "incumbent.code"
+    if generations.pointed(place) is None or made_by.read_text() != code_digest():
+        shutil.rmtree(place.root, ignore_errors=True)
         place.create()
         place.models.rmdir()
         place.models.symlink_to(Home(default_home()).models)
@@ -314,7 +330,11 @@ def prepared(home: Path, pool: Path) -> Home:
             pool, 100, night=Night(rewrites=0, **FIRST_NIGHT), finetune=Finetune(dpo_learning_rate=FIRST_RATE),
             gate=Gate(tonight=Tonight(**anything), since_base=SinceBase(**anything)),
         )  # fmt: skip
-        cycle.run_night(place, config, setup(), lambda: datetime.now(UTC))
+        night = cycle.run_night(place, config, setup(), lambda: datetime.now(UTC))
+        found = {row["name"]: row for row in History(place.ledger, place.lock).night(night).measures}
+        if not all(found[name]["low"] > 0 for name in ("probes.discrimination", "lessons.discrimination")):
+            raise SystemExit("The incumbent has no judgment that could be lost; raise FIRST_RATE or its dose.")
+        made_by.write_text(code_digest())
     return place
 
 
@@ -362,10 +382,12 @@ def fails(row: dict[str, Any]) -> bool:
 
 
 def caught_by(sabotage: Sabotage, found: dict[str, Any]) -> bool:
-    """Whether a measure of the expected sort was among those that failed."""
+    """Whether a measure of the expected sort was among those that failed, or the expected sentence refused it."""
     told = " ".join(found["reasons"])
+    if sabotage.refused:
+        return found["outcome"] == "refused" and sabotage.refused in told
     names = [*found["failed"], *(name for name in sabotage.by if f"{name}" in told)]
-    return any(name.startswith(prefix) for name in names for prefix in sabotage.by) or not sabotage.by
+    return any(name.startswith(prefix) for name in names for prefix in sabotage.by)
 
 
 def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -400,7 +422,7 @@ def planned(options: argparse.Namespace) -> list[tuple[Sabotage, int]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, default=Path("state/bench-trust"), help="where nights are kept")
-    parser.add_argument("--nulls", type=int, default=20, help="honest nights")
+    parser.add_argument("--nulls", type=int, default=NULLS, help="honest nights")
     parser.add_argument("--only", help="run just this sort of night")
     parser.add_argument("--report", action="store_true", help="print the last finished run")
     options = parser.parse_args()
@@ -414,12 +436,14 @@ def main() -> None:
     found = []
     for sabotage, seed in planned(options):
         done = home / "done" / f"{sabotage.name.replace(' ', '-')}-{seed}.json"
-        if not done.is_file():
-            done.write_text(json.dumps(run(sabotage, seed, home, pool)))
+        if not done.is_file() or json.loads(done.read_text())["code"] != code_digest():
+            scratch = done.with_suffix(".part")
+            scratch.write_text(json.dumps({**run(sabotage, seed, home, pool), "code": code_digest()}))
+            scratch.replace(done)
         found.append(json.loads(done.read_text()))
         print(found[-1]["name"], found[-1]["seed"], found[-1]["outcome"], found[-1]["failed"][:6], flush=True)
     report = line(found)
-    if not options.only:
+    if not options.only and options.nulls >= NULLS:
         RESULT.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps({key: value for key, value in report.items() if key != "nights"}))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from dreamloop.config import Gate
 from dreamloop.gate import distance
-from dreamloop.gate.gauges import Items, gauges
+from dreamloop.gate.gauges import Items, gauges, gauges_of_the_night
 from dreamloop.gate.measures import Margins, Trio, compare, evidence
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.scores import Scored
@@ -23,7 +24,7 @@ LESSONS = tuple(
     for side in ("right", "wrong")
 )
 ITEMS = Items(SUITE, LESSONS, LESSONS, misplaced(["Aye!"], [context for _, context in SUITE.prompts]))
-ASKED = gauges(ITEMS)
+ASKED = gauges_of_the_night(ITEMS)
 KNOBS = Gate()
 MARGINS = Margins(KNOBS.tonight.model_dump(), KNOBS.since_base.model_dump(), KNOBS.confidence)
 YES_NO = {"finished", "looping", "refused", "leaked", "foreign", "instructions"}
@@ -46,7 +47,7 @@ def scored(push_right: float = 0.0, push_wrong: float = 0.0, **levels: float) ->
 
 
 def by_name(base: Scored, incumbent: Scored, candidate: Scored) -> Mapping[str, Measure]:
-    return {m.name: m for m in compare(ASKED, Trio(base, incumbent, candidate), MARGINS, seed=0)}
+    return {m.name: m for m in compare(ASKED, Trio(base, incumbent, candidate), MARGINS)}
 
 
 def after(incumbent: Scored, candidate: Scored) -> Mapping[str, Measure]:
@@ -148,10 +149,10 @@ def test_a_channel_that_was_not_measured_gives_no_measure() -> None:
 
 
 def test_a_gauge_without_items_gives_no_measure() -> None:
-    empty = gauges(Items(SUITE.quick(10**6)))
-    assert compare(empty, Trio(scored(), scored(), scored()), MARGINS, seed=0)
+    empty = gauges(replace(SUITE, tasks=(), questions=()))
+    assert compare(empty, Trio(scored(), scored(), scored()), MARGINS)
     none = [gauge for gauge in empty if not gauge.units]
-    assert not {m.name for m in compare(empty, Trio(scored(), scored(), scored()), MARGINS, seed=0)} & {
+    assert not {m.name for m in compare(empty, Trio(scored(), scored(), scored()), MARGINS)} & {
         gauge.name for gauge in none
     }
 

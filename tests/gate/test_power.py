@@ -10,7 +10,7 @@ import pytest
 from scipy.special import stdtrit
 
 from dreamloop.config import Gate
-from dreamloop.gate.gauges import Items, gauges
+from dreamloop.gate.gauges import gauges
 from dreamloop.gate.power import MOST_CLUSTERS, Noise, chance, needed, noise_of
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.statistics import mean_interval
@@ -75,7 +75,7 @@ def test_simulated_honest_nights_pass_with_the_shipped_items_and_margins_in_95_o
     """Noise as measured on retrained seeds (`tests/bench/power.py`), margins and counts as they are shipped."""
     measured = json.loads(MEASURED.read_text())["measures"]
     margins = {"tonight": Gate().tonight.model_dump(), "since_base": Gate().since_base.model_dump()}
-    asked = [gauge for gauge in gauges(Items(load_suite())) if not gauge.informative]
+    asked = [gauge for gauge in gauges(load_suite()) if not gauge.informative]
     assert {gauge.name for gauge in asked} <= set(measured)
     rng = np.random.default_rng(0)
     kept, nights = 0, 1000

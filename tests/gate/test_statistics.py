@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from dreamloop.gate.statistics import (
     auc,
-    bootstrap_interval,
     cluster_means,
     design_effect,
     flips_interval,
+    jackknife_interval,
     mean_interval,
     median_interval,
 )
@@ -107,22 +108,26 @@ def test_a_model_that_likes_pushing_back_everywhere_has_no_judgment() -> None:
     assert auc(margins, margins) == pytest.approx(0.5)
 
 
-def test_the_bootstrap_is_reproducible_and_covers_the_estimate() -> None:
-    values = np.arange(10.0)
-
-    def mean(drawn: Sequence[Sequence[int]]) -> float:
-        return float(values[list(drawn[0])].mean())
-
-    first = bootstrap_interval(mean, [10], seed=3)
-    assert first == bootstrap_interval(mean, [10], seed=3)
-    assert first.low < first.estimate == 4.5 < first.high
+def test_the_jackknife_of_a_mean_is_students_t() -> None:
+    values = [1.0, 2.0, 4.0, 9.0]
+    found = jackknife_interval(lambda drawn: float(np.mean([values[i] for i in drawn[0]])), [4])
+    expected = mean_interval(values, names(4))
+    assert (found.estimate, found.low, found.high) == pytest.approx((expected.estimate, expected.low, expected.high))
 
 
-def test_the_bootstrap_draws_within_its_strata() -> None:
-    def distance(drawn: Sequence[Sequence[int]]) -> float:
-        return float(max(drawn[0]) < 2 and max(drawn[1]) < 5 and len(drawn[1]) == 5)
+def test_the_jackknifes_strata_add_up_by_hand() -> None:
+    values = [[1.0, 3.0], [10.0, 14.0]]  # halves of the difference: 1 and 2, so the variance of each mean is 1 and 4
 
-    assert bootstrap_interval(distance, [2, 5], seed=0).low == 1.0
+    def total(drawn: Sequence[Sequence[int]]) -> float:
+        return float(sum(np.mean([own[i] for i in picked]) for own, picked in zip(values, drawn, strict=True)))
+
+    found = jackknife_interval(total, [2, 2])
+    assert found.estimate == 14
+    assert found.high - 14 == pytest.approx(stdtrit(2, 0.95) * 5**0.5)  # four clusters in two strata
+
+
+def test_a_stratum_of_one_cluster_says_nothing_of_its_noise() -> None:
+    assert jackknife_interval(lambda drawn: 1.0, [5, 1]).low == -math.inf
 
 
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=30))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import random
 import re
 import tomllib
 from pathlib import Path
@@ -16,10 +17,11 @@ from dreamloop.errors import ConfigError
 from dreamloop.gate.reading import FILES, ITEMS, load_suite
 from dreamloop.gate.suite import ABILITIES, DOMAINS
 from dreamloop.gate.verdict import MIN_CLUSTERS
-from dreamloop.paths import prompts_folder
+from dreamloop.paths import SAMPLES, prompts_folder
 from dreamloop.prompts import load_phrases
 
 SUITE = load_suite()
+DREAM = prompts_folder() / "dream"
 
 
 def test_there_are_enough_items_of_every_kind_and_domain() -> None:
@@ -101,10 +103,33 @@ def test_the_comparisons_name_the_larger_number() -> None:
 
 
 def test_the_weekdays_are_right_and_wrong_as_they_claim() -> None:
-    counts = {"two": 2, "three": 3, "four": 4, "five": 5}
+    counts = {"eight": 8, "nine": 9, "ten": 10, "eleven": 11}
     week = {(datetime.date(2024, 1, 1) + datetime.timedelta(k)).strftime("%A"): k for k in range(7)}
     for row in rows("dates"):
         assert (week[row["day"]] + counts[row["count"]]) % 7 == week[row["right"]] != week[row["wrong"]]
+
+
+def test_sums_units_and_days_are_none_that_can_be_dreamed() -> None:
+    for row in rows("sums"):
+        assert not {int(row["a"]), int(row["b"])} <= set(range(11, 90))
+    dreamed = {line.split("|")[k].strip() for line in load_phrases(DREAM, "units")["quantities"] for k in (1, 2)}
+    for row in rows("units"):
+        assert row["amount"].split()[1] not in dreamed
+    counts = {str(SEEDERS["dates"](random.Random(k), load_phrases(DREAM, "dates")).values["count"]) for k in range(99)}
+    assert max(map(int, counts)) < 8  # the fewest days that a gate item counts
+
+
+def test_no_wording_is_shared_with_what_is_dreamed_replayed_or_sampled() -> None:
+    files = [*prompts_folder().rglob("*.md"), *SAMPLES.glob("*.json*")]
+    seen = {run for path in files for line in path.read_text().splitlines() for run in runs(line)}
+    replies = {reply for probe in SUITE.probes for pair in probe.replies for reply in pair}
+    assert not [text for text in (*SUITE.texts(), *replies) if runs(text) & seen]
+
+
+def runs(text: str) -> set[tuple[str, ...]]:
+    """Every six words in a row."""
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[k : k + 6]) for k in range(len(words) - 5)}
 
 
 def test_the_code_gives_what_it_should() -> None:

@@ -130,6 +130,9 @@ def test_a_step_that_passed_is_not_too_large() -> None:
         pytest.param([LEARNED, FRESH, with_(replace(OTHER, name="x"), change=-9, low=-9, high=-9)], id="far beyond"),
         pytest.param([LEARNED, FRESH, replace(OTHER, candidate=math.nan)], id="not finite"),
         pytest.param([], id="no lessons"),
+        pytest.param([LEARNED, FRESH, with_(replace(OTHER, name="taught.spill"), low=-0.02)], id="a spill"),
+        pytest.param([LEARNED, FRESH, with_(replace(OTHER, name="probes.push_back"), low=-0.02)], id="a bias"),
+        pytest.param([LEARNED, FRESH, with_(replace(OTHER, name="geometry.weights"), low=-0.02)], id="a leap"),
     ],
 )
 def test_another_fault_than_size_is_not_mended_by_a_smaller_step(wrong: list[Measure]) -> None:
