@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -20,10 +19,10 @@ import click
 
 from dreamloop import __version__
 from dreamloop.errors import DreamloopError
+from dreamloop.interrupt import Interrupt
 
 _HOME = click.option("--home", type=click.Path(path_type=Path), help="State folder. Default: $DREAMLOOP_HOME.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a screen.")
-_STOPS = (signal.SIGTERM, signal.SIGINT)
 _CONFIG = click.option("--config", "config_path", type=click.Path(path_type=Path), help="dreamloop.toml to use.")
 
 
@@ -65,8 +64,7 @@ def cycle(
     progress = setup(verbose)  # before the libraries, which have things to say while they are imported
     from dreamloop.cycle import run_night  # noqa: PLC0415 - seconds of import, after the cheap mistakes
 
-    for wanted in _STOPS:
-        signal.signal(wanted, _interrupt)
+    Interrupt().install()
     night = run_night(place, config.model_copy(update=changes), progress, lambda: datetime.now(UTC))
     if not quiet:
         _print_night(place, night, as_json)
@@ -323,10 +321,3 @@ def _program() -> str:
 
 def _dump(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _interrupt(*_: object) -> NoReturn:
-    """SIGTERM ends a night as Ctrl-C does. A second one must not cut short what ends its server."""
-    for wanted in _STOPS:
-        signal.signal(wanted, signal.SIG_IGN)
-    raise KeyboardInterrupt

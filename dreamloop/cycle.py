@@ -197,7 +197,7 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         judge.remember(items, scored, candidate.digest)
         rows, _ = encode_pairs(model().encoder, pairs, night.config.finetune.max_length)
         write_witnesses(choose_witnesses(model().policy, list(rows.values()), model().serving), candidate.folder)
-        if moments:
+        if moments and trial.scale == 1.0:  # those of a step that was then made smaller belong to another place
             write_moments(moments, candidate.folder)
     return _Learned(candidate, verdict, model().policy.digest)
 

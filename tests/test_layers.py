@@ -11,7 +11,19 @@ import dreamloop
 
 ROOT = Path(dreamloop.__file__).parent
 STAGES = {"collect", "dream", "finetune", "gate", "keep", "ledger"}
-HOUSE = {"config", "config_file", "paths", "prompts", "log", "lock", "processes", "notify", "memory", "schedule"}
+HOUSE = {
+    "config",
+    "config_file",
+    "paths",
+    "prompts",
+    "log",
+    "lock",
+    "processes",
+    "notify",
+    "memory",
+    "schedule",
+    "interrupt",
+}
 WORDS = {"records", "errors"}
 
 # What each part of the house may import, besides itself.

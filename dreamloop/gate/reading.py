@@ -14,6 +14,7 @@ from typing import Any
 
 from dreamloop.errors import ConfigError
 from dreamloop.gate.parsing import PARSERS, Raw, texts_of
+from dreamloop.gate.sound import unsound
 from dreamloop.gate.suite import DOMAINS, Suite
 
 ITEMS = Path(__file__).resolve().parent / "items"
@@ -101,8 +102,11 @@ def _parsed(folder: Path, raw: Mapping[str, Raw], prefix: str) -> Suite:
     def of(*names: str) -> tuple[Any, ...]:
         return tuple(item for name in names for item in found.get(name, ()))
 
-    return Suite(
+    suite = Suite(
         digest="", probes=of("probes", "challenges"), documents=of(*DOMAINS), choices=of("arithmetic", "edits"),
         tasks=of("instructions"), prompts=of("prompts"), personas=texts_of(raw.get("personas", {}), "personas"),
         questions=of("personas"),
     )  # fmt: skip
+    if fault := unsound(suite):
+        raise ConfigError(f"In the gate's item files in {folder}, {fault}; mend or restore them.")
+    return suite

@@ -60,7 +60,7 @@ def write_candidate(policy: Policy, home: Home, number: int) -> Candidate:
 def _reads_back(policy: Policy, folder: Path) -> bool:
     try:
         return policy.written("candidate", folder)
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError):
         return False
 
 

@@ -156,6 +156,7 @@ CREATE TABLE suite_scores (key TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENC
 INSERT INTO measures SELECT night, 0, name, unit, NULL, incumbent, candidate, change, low, high, margin,
     NULL, NULL, NULL, NULL, items, clusters, census, 0 FROM old_measures;
 INSERT INTO evidence SELECT night, 0, measure, item, cluster, NULL, incumbent, candidate FROM old_evidence;
+INSERT INTO trials SELECT DISTINCT night, 0, 1.0, suite, outcome, reasons FROM old_measures JOIN verdicts USING (night);
 DROP TABLE old_measures;
 DROP TABLE old_evidence;
 """

@@ -158,12 +158,17 @@ class Policy:
         (folder / "README.md").unlink(missing_ok=True)
 
     def written(self, name: Adapter, folder: Path) -> bool:
-        """Whether the files that `save` wrote hold exactly the adapter's weights, none missing and none more."""
-        from peft import get_peft_model_state_dict  # noqa: PLC0415 - as above
+        """Whether the files that `save` wrote hold exactly the adapter's weights and its configuration."""
+        from peft import PeftConfig, get_peft_model_state_dict  # noqa: PLC0415 - as above
         from safetensors.torch import load_file  # noqa: PLC0415 - as above
 
         own = get_peft_model_state_dict(self.peft, adapter_name=name)
-        return same_tensors(own, load_file(folder / "adapter_model.safetensors"))
+        if not same_tensors(own, load_file(folder / "adapter_model.safetensors")):
+            return False
+        ours = self.peft.peft_config[name].to_dict()
+        found = PeftConfig.from_pretrained(str(folder)).to_dict()
+        for_readers = dict.fromkeys(("inference_mode", "auto_mapping"))  # only saving sets these
+        return {**found, **for_readers} == {**ours, **for_readers}
 
     def snapshot(self, name: Adapter) -> Snapshot:
         """The adapter's weights as they are now, to measure later how far it moved."""

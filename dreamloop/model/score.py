@@ -144,8 +144,11 @@ def check_exactness(policy: Policy, encoder: ChatEncoder, tolerance: float, froz
         ModelError: a difference exceeds what is allowed.
     """
     ask = (Message("user", "What is the capital of France?"),)
+    known = "Here is all that we know of the trip so far: it begins on Monday and it ends on Friday."
     rows = [
         encoder.branches(ask, ("Paris.", "It is Lyon, I think."), 512),
+        encoder.completion((Message("user", f"{known} Where does it go?"),), "Nobody said so.", 512),
+        encoder.completion((Message("user", f"{known} How long is it?"),), "Five days.", 512),
         encoder.completion((Message("user", "Name two colours."),), "Red and blue.", 512),
         encoder.prose("The river rose in the night and the bridge was closed.", 512),
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -136,18 +137,33 @@ def test_a_candidate_whose_files_are_not_those_that_were_judged_is_not_kept(
     assert g.all_numbers(home) == []
 
 
+def other_numbers(folder: Path) -> None:
+    found = load_file(folder / g.WEIGHTS)
+    save_file({key: tensor + 1 for key, tensor in found.items()}, folder / g.WEIGHTS)
+
+
+def another_gain(folder: Path) -> None:
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "lora_alpha": 1}))
+
+
+def half_a_configuration(folder: Path) -> None:
+    path = folder / "adapter_config.json"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("harm", [other_numbers, another_gain, half_a_configuration])
 def test_files_that_do_not_read_back_as_they_were_written_are_no_candidate(
-    tiny: Policy, home: Home, monkeypatch: pytest.MonkeyPatch
+    tiny: Policy, home: Home, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], None]
 ) -> None:
     tiny.add_adapter("candidate", LORA, 0)
     real = tiny.save
 
-    def other_numbers(name: Adapter, folder: Path) -> None:
+    def harmed(name: Adapter, folder: Path) -> None:
         real(name, folder)
-        found = load_file(folder / g.WEIGHTS)
-        save_file({key: tensor + 1 for key, tensor in found.items()}, folder / g.WEIGHTS)
+        harm(folder)
 
-    monkeypatch.setattr(tiny, "save", other_numbers)
+    monkeypatch.setattr(tiny, "save", harmed)
     with pytest.raises(StateError, match="does not read back"):
         g.write_candidate(tiny, home, 1)
     assert list(home.candidates.iterdir()) == []

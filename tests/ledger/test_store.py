@@ -168,6 +168,7 @@ def test_nights_from_before_there_were_trials_are_still_told(home: Home) -> None
     old.table("evidence").insert({
         "night": 1, "measure": "perplexity.prose", "item": "i", "cluster": "c", "incumbent": 3.0, "candidate": 3.1,
     })  # fmt: skip
+    old.table("verdicts").insert({"night": 1, "outcome": "keep", "reasons": '["fine"]'})
     old.close()
     unread = History(home.ledger, home.lock).night(1)
     assert unread.measures[0]["base"] is None  # a reader does not migrate
@@ -175,7 +176,9 @@ def test_nights_from_before_there_were_trials_are_still_told(home: Home) -> None
     told = History(home.ledger, home.lock).night(1)
     assert told.measures[0] | {"base": None} == told.measures[0]
     assert (told.measures[0]["name"], told.measures[0]["change"]) == ("perplexity.prose", -0.1)
-    assert told.trials == []
+    (trial,) = told.trials
+    assert (trial["attempt"], trial["scale"]) == (0, 1.0)
+    assert (trial["outcome"], trial["reasons"]) == ("keep", ["fine"])
 
 
 def test_a_transaction_that_fails_leaves_nothing_of_itself(ledger: Ledger) -> None:
