@@ -5,7 +5,7 @@ twins). The sabotage happens at the door of training, or on the trained weights,
 it is the real pipeline; the recipe and the dose are the defaults. General rows come from one pool of the base's own
 answers, written once. Caught is what is not kept; `by` says whether a measure of the expected sort decided.
 
-    python tests/bench/trust.py [--home FOLDER] [--nulls 20] [--only NAME]   runs what is not finished yet
+    python tests/bench/trust.py [--home FOLDER] [--nulls 20] [--jobs 2] [--only NAME]   runs what is not finished yet
     python tests/bench/trust.py --report                                     prints the last finished run
 """
 
@@ -21,10 +21,13 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -264,6 +267,7 @@ WEIGHTS = ("geometry.weights", "perplexity", "capability")
 LOOPS = ("answers.repetition", "answers.looping", "answers.distinct")
 ENDLESS = ("answers.finished", "answers.length", "perplexity.chat")
 SPILL = ("taught.spill", "perplexity.openings", "answers", "geometry.collapse")
+HONEST = Sabotage("honest", ())
 SABOTAGES = (
     Sabotage("label-swapped", JUDGEMENT, train=on_pairs(lambda pairs: [swapped(pair) for pair in pairs])),
     Sabotage("accept-only", JUDGEMENT, train=one_sided("wrong")),
@@ -370,6 +374,18 @@ def run(sabotage: Sabotage, seed: int, home: Path, pool: Path) -> dict[str, Any]
     return {"name": sabotage.name, "seed": seed, "seconds": round(time.monotonic() - started, 1), **outcome}
 
 
+def finished(name: str, seed: int, home: Path, pool: Path) -> dict[str, Any]:
+    """A night's outcome, from its file where it was run with this code."""
+    done = home / "done" / f"{name.replace(' ', '-')}-{seed}.json"
+    if not done.is_file() or json.loads(done.read_text())["code"] != code_digest():
+        sabotage = next(one for one in (HONEST, *SABOTAGES) if one.name == name)
+        scratch = done.with_suffix(".part")
+        scratch.write_text(json.dumps({**run(sabotage, seed, home, pool), "code": code_digest()}))
+        scratch.replace(done)
+    outcome: dict[str, Any] = json.loads(done.read_text())
+    return outcome
+
+
 KEPT = (
     "change", "low", "high", "margin", "base_change", "base_low", "base_high", "base_margin", "clusters", "census",
     "informative",
@@ -392,7 +408,7 @@ def caught_by(sabotage: Sabotage, found: dict[str, Any]) -> bool:
 
 def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The JSON line: counts first."""
-    nulls = [one for one in found if one["name"] == "honest"]
+    nulls = [one for one in found if one["name"] == HONEST.name]
     known = {sabotage.name: sabotage for sabotage in SABOTAGES}
     harmed = [one for one in found if one["name"] in known]
     return {
@@ -411,18 +427,19 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def planned(options: argparse.Namespace) -> list[tuple[Sabotage, int]]:
+def planned(options: argparse.Namespace) -> list[tuple[str, int]]:
     """Every night and its seed, honest ones between the sabotages, so that an unfinished run tells of both."""
-    nights = [(Sabotage("honest", ()), FIRST_NULL + k) for k in range(options.nulls)]
+    nights = [(HONEST.name, FIRST_NULL + k) for k in range(options.nulls)]
     for k, sabotage in enumerate(SABOTAGES):
-        nights.insert(2 * k + 1, (sabotage, 1))
-    return [(sabotage, seed) for sabotage, seed in nights if options.only in (None, sabotage.name)]
+        nights.insert(2 * k + 1, (sabotage.name, 1))
+    return [(name, seed) for name, seed in nights if options.only in (None, name)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, default=Path("state/bench-trust"), help="where nights are kept")
     parser.add_argument("--nulls", type=int, default=NULLS, help="honest nights")
+    parser.add_argument("--jobs", type=int, default=2, help="nights at a time, which share the cores")
     parser.add_argument("--only", help="run just this sort of night")
     parser.add_argument("--report", action="store_true", help="print the last finished run")
     options = parser.parse_args()
@@ -433,15 +450,16 @@ def main() -> None:
     (home / "done").mkdir(parents=True, exist_ok=True)
     pool = pool_of(home)
     prepared(home, pool)
+    nights = planned(options)
+    threads = max(1, (os.cpu_count() or 1) // options.jobs)
     found = []
-    for sabotage, seed in planned(options):
-        done = home / "done" / f"{sabotage.name.replace(' ', '-')}-{seed}.json"
-        if not done.is_file() or json.loads(done.read_text())["code"] != code_digest():
-            scratch = done.with_suffix(".part")
-            scratch.write_text(json.dumps({**run(sabotage, seed, home, pool), "code": code_digest()}))
-            scratch.replace(done)
-        found.append(json.loads(done.read_text()))
-        print(found[-1]["name"], found[-1]["seed"], found[-1]["outcome"], found[-1]["failed"][:6], flush=True)
+    # A process of its own for each night, as nights have; two with one thread are quicker than one with two.
+    with ProcessPoolExecutor(
+        options.jobs, get_context("spawn"), torch.set_num_threads, (threads,), max_tasks_per_child=1
+    ) as workers:
+        for one in workers.map(finished, *zip(*nights, strict=True), repeat(home), repeat(pool)):
+            found.append(one)
+            print(one["name"], one["seed"], one["outcome"], one["failed"][:6], flush=True)
     report = line(found)
     if not options.only and options.nulls >= NULLS:
         RESULT.write_text(json.dumps(report, indent=1) + "\n")
