@@ -13,6 +13,7 @@ import torch
 
 from dreamloop import cycle, trial
 from dreamloop.config import Config
+from dreamloop.finetune.optimizer import FILE as MOMENTS
 from dreamloop.keep import generations
 from dreamloop.ledger.history import History, NightRecord
 from dreamloop.log import Silent
@@ -114,8 +115,10 @@ def test_a_step_that_is_too_large_is_judged_at_half_and_a_quarter_and_served_as_
     verdicts = iter([Verdict("revert", ("too far",)), Verdict("inconclusive", ("far",)), Verdict("keep", ("fine",))])
     monkeypatch.setattr(trial, "decide", lambda *_: next(verdicts))
     monkeypatch.setattr(trial, "too_large", lambda _, verdict, __: verdict.outcome != "keep")
-    record = run(home, config)
+    carrying = config.finetune.model_copy(update={"carry_optimizer": True})
+    record = run(home, config.model_copy(update={"finetune": carrying}))
     assert record.night["outcome"] == "kept"
+    assert not (home.current / MOMENTS).exists()  # they belong to the whole step
     assert [(row["attempt"], row["scale"], row["outcome"]) for row in record.trials] == [
         (0, 1.0, "revert"), (1, 0.5, "inconclusive"), (2, 0.25, "keep"),
     ]  # fmt: skip

@@ -1,9 +1,13 @@
 """How long the gate takes, and how that compares with lm-evaluation-harness on the same log-likelihood items.
 
-``seconds`` is one policy's whole suite with the bundled model, quick or not, answers included; ``items_per_s`` counts
-scored replies, documents and written answers. ``ratio_to_lm_eval`` compares the log-likelihood items alone (probes
-and choices: a context and a reply) with HFLM.loglikelihood at the fastest of several batch sizes, same weights, dtype
-and texts, warm, turn by turn in one process; both must give the same numbers to within rounding.
+``seconds`` is what an ordinary night's gate costs with the bundled model: the candidate's whole suite, answers
+included, and the fresh lessons of base, incumbent and candidate, with the suite's scores of base and incumbent looked
+up in the ledger, as `trial.Judge` does it. ``first_night_seconds`` is the same with nothing known: base and candidate.
+With --quick ``seconds`` is a quick look at what serves against the base as `dreamloop gate --quick` does it, loading
+included. ``items_per_s`` counts the replies, documents and answers of one policy's suite. ``ratio_to_lm_eval`` compares
+the log-likelihood items alone (a context and a reply, of probes and choices) with HFLM.loglikelihood at the fastest of
+several batch sizes: same weights, dtype, threads and texts, warm, turn by turn in one process. Every single
+log-likelihood is compared too (``largest_difference_nats``).
 
     python tests/bench/gate.py [--quick] [--dtype bfloat16] [--rounds 3]
     python tests/bench/gate.py --report [--quick]
@@ -16,6 +20,7 @@ import json
 import os
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,23 +30,105 @@ from typing import Any
 
 import torch
 
+from dreamloop import cycle
+from dreamloop.config import Config
+from dreamloop.dream.novelty import Novelty
+from dreamloop.dream.scenarios import dream, load_books
+from dreamloop.dream.seeds import SEEDERS
 from dreamloop.gate.capability import coherence, score_choices
+from dreamloop.gate.gauges import Items
 from dreamloop.gate.probes import score_probes
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.scores import score_suite
 from dreamloop.gate.suite import Choice, Suite
+from dreamloop.keep import generations
+from dreamloop.ledger.store import Ledger
 from dreamloop.log import Silent, setup
+from dreamloop.look import look
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import load_policy
 from dreamloop.model.policy import Policy
-from dreamloop.paths import Home, default_home
-from dreamloop.records import Context
+from dreamloop.model.score import completion_logprobs
+from dreamloop.model.wake import Model, wake
+from dreamloop.paths import Home, default_home, prompts_folder
+from dreamloop.records import Context, Generation
+from dreamloop.trial import Judge
 
 RESULTS = Path(__file__).parent / "results"
-BATCHES = (1, 8, 32)
+BATCHES = (1, 4, 8, 16, 32, 64)
+EVERY = 6  # of the harness's items, one is used to find its best batch
+SEED = 0
 
 Question = tuple[Context, str]
+
+
+# --- a night's gate ----------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def trained(model: Model) -> Model:
+    """The candidate moved a little, as by a night; what it learnt does not matter for how long it takes."""
+    generator = torch.Generator().manual_seed(SEED)
+    for name, weight in model.policy.trainable("candidate").items():
+        if ".lora_B." in name:
+            weight.add_(1e-4 * torch.randn(weight.shape, generator=generator))
+    return model
+
+
+def kept(home: Home, model: Model) -> generations.Candidate:
+    """The candidate as generation 1, which serves."""
+    candidate = generations.write_candidate(model.policy, home, 1)
+    generations.promote(home, candidate, 1, model.policy.digest, None)
+    generations.point(home, 1)
+    return candidate
+
+
+def asked_tonight(config: Config) -> Items:
+    """The whole suite and a night's fresh lessons."""
+    books = load_books(prompts_folder(), tuple(SEEDERS))
+    lessons = dream(config.gate.lesson_twins, books, SEED, Novelty(), lambda _: False)
+    return Items(load_suite(), tuple(cycle.probes_of(lessons)))
+
+
+def judged(config: Config, ledger: Ledger, model: Model, incumbent: Generation | None) -> tuple[float, Judge, Any]:
+    night = ledger.begin(datetime.now(UTC).isoformat(), SEED, config.model_dump_json(), {}, config.model)
+    judge = Judge(night, config.gate, ledger, model, incumbent, setup())
+    started = time.perf_counter()
+    _, scored = judge(asked_tonight(config), None)
+    if scored.faults:
+        raise SystemExit(f"Not measured, so nothing to time: {scored.faults}")
+    return time.perf_counter() - started, judge, scored
+
+
+def two_nights(home: Home, config: Config) -> dict[str, float]:
+    """Seconds of a first night's gate, and of the next one's, which looks up what is known."""
+    ledger = Ledger(home.ledger)
+    model = trained(wake(config, home.models, None, SEED, Silent()))
+    first, judge, scored = judged(config, ledger, model, None)
+    judge.remember(asked_tonight(config), scored, kept(home, model).digest)
+    incumbent = generations.current(home)
+    second, _, _ = judged(config, ledger, trained(wake(config, home.models, incumbent, SEED, Silent())), incumbent)
+    ledger.close()
+    return {"seconds": round(second, 1), "first_night_seconds": round(first, 1)}
+
+
+def quick_look(home: Home, config: Config) -> dict[str, float]:
+    kept(home, trained(wake(config, home.models, None, SEED, Silent())))
+    started = time.perf_counter()
+    seen = look(home, config, True, setup())
+    return {"seconds": round(time.perf_counter() - started, 1), "measures": len(seen.measures)}
+
+
+def items_of(suite: Suite) -> int:
+    """Replies, documents and answers that are scored for one policy."""
+    return (
+        len(questions(suite)) + len(suite.documents) + len(suite.tasks) + len(suite.prompts)
+        + len(suite.personas) * len(suite.questions)
+    )  # fmt: skip
+
+
+# --- beside the harness ------------------------------------------------------------------------
 
 
 def choices_of(suite: Suite) -> list[Choice]:
@@ -90,39 +177,36 @@ def theirs(model: Any, asked: Sequence[Any]) -> tuple[float, list[float]]:
 
 
 def agreement(policy: Policy, encoder: ChatEncoder, suite: Suite, sums: Sequence[float]) -> float:
-    """Largest difference of the choices' right replies in nats: both must measure the same thing."""
-    from dreamloop.model.score import completion_logprobs  # noqa: PLC0415 - only here
-
-    choices = choices_of(suite)
-    rows = [encoder.branches(encoder.seated(c.context), (c.right, c.wrong), 4096) for c in choices]
+    """Largest difference of any reply's log-likelihood in nats: both must measure the same thing."""
+    asked = [(probe.context, tuple(text for pair in probe.replies for text in pair)) for probe in suite.probes]
+    asked += [(choice.context, (choice.right, choice.wrong)) for choice in choices_of(suite)]
+    rows = [encoder.branches(encoder.seated(context), texts, 4096) for context, texts in asked]
     own = [tokens.sum().item() for branches in completion_logprobs(policy, rows) for tokens in branches]
-    return max(abs(a - b) for a, b in zip(own, sums[-len(own) :], strict=True))
+    return max(abs(a - b) for a, b in zip(own, sums, strict=True))
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    home = Home(default_home())
-    home.create()
-    policy = load_policy(str(ensure_bundled(home.models, Silent())), "auto", options.dtype)
+def compared(folder: str, dtype: str, suite: Suite, rounds: int) -> dict[str, Any]:
+    policy = load_policy(folder, "auto", dtype)
     encoder = ChatEncoder(policy.tokenizer)
-    suite = load_suite().quick() if options.quick else load_suite()
     started = time.perf_counter()
-    scored = score_suite(policy, encoder, suite, None, setup())
+    score_suite(policy, encoder, suite, None, setup())
     seconds = time.perf_counter() - started
     asked = requests(encoder, questions(suite))
-    plain = load_policy(policy.name, "auto", options.dtype, pack_tokens=1)
+    plain = load_policy(folder, "auto", dtype, pack_tokens=1)
     plain.model.set_attn_implementation("sdpa")
-    tuning = {batch: theirs(harness(plain, batch), asked[: len(asked) // 4])[0] for batch in BATCHES}
+    theirs(harness(plain, 8), asked[:: 4 * EVERY])  # warm
+    tuning = {batch: theirs(harness(plain, batch), asked[::EVERY])[0] for batch in BATCHES}
     best = harness(plain, min(tuning, key=lambda batch: tuning[batch]))
     pairs = []
-    for _ in range(options.rounds):
+    for _ in range(rounds):
         mine = ours(policy, encoder, suite)
         other, sums = theirs(best, asked)
         pairs.append((mine, other))
-    items = sum(len(scores) for scores in scored.channels.values())
     medians = [statistics.median(pair[k] for pair in pairs) for k in (0, 1)]
     return {
-        "seconds": round(seconds, 1),
-        "items_per_s": round(items / seconds, 2),
+        "items": items_of(suite),
+        "suite_seconds": round(seconds, 1),
+        "items_per_s": round(items_of(suite) / seconds, 2),
         "ratio_to_lm_eval": round(medians[1] / medians[0], 2),
         "log_likelihood_items": len(asked),
         "ours_seconds": round(medians[0], 2),
@@ -131,9 +215,25 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "lm_eval_batch": best.batch_size,
         "lm_eval_tuning_seconds": {str(batch): round(one, 2) for batch, one in tuning.items()},
         "largest_difference_nats": round(agreement(policy, encoder, suite, sums), 6),
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    models = Home(default_home()).models
+    models.mkdir(parents=True, exist_ok=True)
+    folder = str(ensure_bundled(models, Silent()))
+    config = Config(model=folder, dtype=options.dtype)
+    with tempfile.TemporaryDirectory() as place:
+        home = Home(Path(place) / "home")
+        home.create()
+        night = quick_look(home, config) if options.quick else two_nights(home, config)
+    suite = load_suite().quick() if options.quick else load_suite()
+    return {
+        **night,
+        **compared(folder, options.dtype, suite, options.rounds),
         "quick": options.quick,
         "dtype": options.dtype,
-        "faults": dict(scored.faults),
+        "threads": torch.get_num_threads(),
         "date": datetime.now(UTC).date().isoformat(),
         "device": torch.cuda.get_device_name()
         if torch.cuda.is_available()
@@ -144,7 +244,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a quarter of the items")
+    parser.add_argument("--quick", action="store_true", help="a quick look instead of a night, a quarter of the items")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--report", action="store_true", help="print the last finished run")
