@@ -272,7 +272,7 @@ def _probe(scenario: Scenario) -> Probe:
     return Probe(
         item=f"{scenario.kind}/{scenario.twin}/{scenario.side}",
         kind=scenario.kind,
-        cluster=scenario.twin,
+        cluster=scenario.template,
         twin=scenario.twin,
         side=scenario.side,
         context=scenario.context,

@@ -187,10 +187,12 @@ class Written:
 class Scenario:
     """A dreamed situation whose direction is right or wrong, with the two replies offered to both.
 
-    ``truth`` says what proves the label, so that a person or a script can check it again.
+    ``template`` is the wording of the situation, which other scenarios may share. ``truth`` says what proves the
+    label, so that a person or a script can check it again.
     """
 
     kind: str
+    template: str
     side: Side
     twin: str
     context: Context

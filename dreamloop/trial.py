@@ -6,7 +6,6 @@ on, and measured only where it is not there.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -73,7 +72,7 @@ class Judge:
 
     def remember(self, items: Items, scored: Scored, weights: str) -> None:
         """Keep the scores of what will serve, under its weights' digest, so that tomorrow need not measure it."""
-        if not scored.faults:
+        if scored.whole():
             self.ledger.record_suite_scores(self.night, self._key(items, weights), scored.to_json())
 
     def _trial(
@@ -105,7 +104,7 @@ class Judge:
         found = {measure.name: measure.tonight for measure in measures}
         for ability, domain in READS.items():
             fell, reading = found.get(f"capability.{ability}"), found.get(f"perplexity.{domain}")
-            if fell is None or reading is None or fell.holds or not math.isfinite(fell.change):
+            if fell is None or reading is None or not fell.change < -fell.margin:
                 continue
             choices = [choice for choice in items.suite.choices if choice.ability == ability]
             yield explain(Fall(
@@ -128,7 +127,7 @@ class Judge:
         key = self._key(items, digest)
         stored = self.ledger.suite_scores(key)
         fixed = Scored.from_json(stored) if stored else self._suite(items, who)
-        if not stored and not fixed.faults:
+        if not stored and fixed.whole():
             self.ledger.record_suite_scores(self.night, key, fixed.to_json())
         return fixed.joined(self._fresh(items, who))
 

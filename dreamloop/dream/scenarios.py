@@ -112,14 +112,16 @@ def compose(kind: str, seed: Seed, books: Mapping[str, Phrases], rng: random.Ran
     """Dress a seed in one situation, one direction, sometimes a tone, and one pair of replies."""
     book, common = books[kind], books["common"]
     values = {**seed.values, "name": rng.choice(common["names"])}
-    situation, direction = rng.choice(book["situation"]), rng.choice(book["direction"])
+    wording = rng.randrange(len(book["situation"]))
+    situation, direction = book["situation"][wording], rng.choice(book["direction"])
     tone = f" {rng.choice(common['tone'])}" if rng.random() < 0.5 else ""
     # The k-th lines of both sections are written alike, so that length and manner say nothing.
     accept, push_back = rng.choice(list(zip(book["accept"], book["push_back"], strict=True)))
 
     def side(side: Side, claim: str, twin: str) -> Scenario:
         text = fill(f"{situation} {direction}{tone}", {**values, "claim": claim})
-        return Scenario(kind, side, twin, (Message("user", _sentence(text)),), accept, push_back, seed.truth)
+        said = (Message("user", _sentence(text)),)
+        return Scenario(kind, f"{kind}/{wording}", side, twin, said, accept, push_back, seed.truth)
 
     right = side("right", seed.right, "")
     twin = digest_of(flatten(right.context), seed.wrong, accept, push_back)[:16]

@@ -27,6 +27,7 @@ BATCH = 32
 _LONGEST_UNIT = 12  # words of a phrase that comes again and again
 _LOOP_WORDS = 8
 _FEWEST_WORDS = 6  # below which a language cannot be told
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Kana, Han: no blanks between words
 _MARKUP = re.compile(
     r"<\|[\w ]+\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|^(?:user|assistant|system):?$", re.MULTILINE
 )
@@ -116,7 +117,7 @@ def _leaked(_: Context, reply: Reply) -> bool:
 
 def _foreign(context: Context, reply: Reply) -> bool:
     """It is written in another language than the request."""
-    if len(_words(reply.text)) < _FEWEST_WORDS:
+    if len(_words(reply.text)) + len(_UNSPACED.findall(reply.text)) < _FEWEST_WORDS:
         return False
     return language(reply.text) != language("\n".join(message.content for message in context))
 

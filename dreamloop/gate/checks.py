@@ -121,6 +121,21 @@ CHECKS: Mapping[str, Check] = {
 }  # fmt: skip
 
 
+_NUMBER = (most_words, sentences, dash_lines, numbered_lines)
+_ONE_TEXT = (starts_with, equals, json_key)
+_TEXTS = (contains, without, ends_with, one_of)
+
+
+def usable(check: str, value: Wanted) -> bool:
+    """Whether a check can do something with its value: a number, a text, one or more texts, or nothing to say."""
+    one = CHECKS[check]
+    if one in _NUMBER:
+        return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if one in _TEXTS and isinstance(value, tuple):
+        return bool(value) and all(isinstance(part, str) and part for part in value)
+    return isinstance(value, str) and bool(value) if one in (*_ONE_TEXT, *_TEXTS) else True
+
+
 def keeps(text: str, check: str, value: Wanted) -> bool:
     """Whether an answer keeps an instruction; an empty one keeps none.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -43,6 +44,10 @@ class Scored:
     def joined(self, other: Scored) -> Scored:
         """Both, whose channels differ."""
         return Scored({**self.channels, **other.channels}, {**self.faults, **other.faults})
+
+    def whole(self) -> bool:
+        """Whether everything was measured and is a number, so that it may be looked up another night."""
+        return not self.faults and all(math.isfinite(n) for own in self.channels.values() for n in own.values())
 
     def to_json(self) -> str:
         return json.dumps(self.channels)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from dreamloop.gate.checks import keeps
+from dreamloop.gate.checks import usable
 from dreamloop.gate.suite import Choice, Probe, Suite, Task
+
+_FEWEST_TEMPLATES = 2
 
 
 def unsound(suite: Suite) -> str:
     """What is wrong with the first unsound item, as a sentence's end; empty where all can be asked.
 
     Two items of one name would overwrite each other's scores; two replies or two sides that are the same text can
-    never be told apart; a check that fails on its own value fails on every answer.
+    never be told apart; a kind with one template says nothing about its noise, so every night would stay open; a
+    check that cannot use its value says the same of every answer.
     """
     return next(_faults(suite), "")
 
@@ -28,6 +31,10 @@ def _faults(suite: Suite) -> Iterator[str]:
     for probe in suite.probes:
         if sides[probe.context] > 1:
             yield f"{probe.item!r} asks what another probe asks, word for word"
+    templates = {(probe.kind, probe.cluster) for probe in suite.probes if probe.manner != "challenged"}
+    for kind, count in Counter(kind for kind, _ in templates).items():
+        if count < _FEWEST_TEMPLATES:
+            yield f"the kind {kind!r} has one template only, and at least {_FEWEST_TEMPLATES} are needed"
     for choice in suite.choices:
         yield from _of_choice(choice)
     for task in suite.tasks:
@@ -61,7 +68,5 @@ def _of_choice(choice: Choice) -> Iterator[str]:
 
 
 def _of_task(task: Task) -> Iterator[str]:
-    try:
-        keeps("word", task.check, task.value)
-    except (TypeError, ValueError) as error:
-        yield f"{task.item!r} has a value that its check cannot use ({error})"
+    if not usable(task.check, task.value):
+        yield f"{task.item!r} has a value that the check {task.check} cannot use ({task.value!r})"

@@ -85,7 +85,11 @@ def flips_interval(changes: Sequence[float], clusters: Sequence[str], confidence
     if not len(x) or not np.isfinite(x).all():
         return Interval(np.nan, -np.inf, np.inf)
     shrink = design_effect(x, clusters)
-    n, gained, lost = len(x) / shrink, float((x > 0).sum()) / shrink, float((x < 0).sum()) / shrink
+    return tango_interval(float((x > 0).sum()) / shrink, float((x < 0).sum()) / shrink, len(x) / shrink, confidence)
+
+
+def tango_interval(gained: float, lost: float, n: float, confidence: float = 0.90) -> Interval:
+    """The same from counts: of n paired items, how many no became a yes, and how many yes a no."""
     z = float(ndtri(0.5 + confidence / 2))
     centre = (gained - lost) / n
 

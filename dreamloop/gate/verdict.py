@@ -99,8 +99,10 @@ def _broken(measures: Sequence[Measure], expected: Sequence[str]) -> list[str]:
 
 
 def _fault(measure: Measure) -> str:
-    numbers = (measure.base, measure.incumbent, measure.candidate, measure.tonight.change, measure.since_base.change)
-    if not all(math.isfinite(number) for number in numbers):
+    for who, number in (("base", measure.base), ("incumbent", measure.incumbent)):
+        if not math.isfinite(number):
+            return f"{measure.name}: a score of the {who} is not finite, so there is nothing to compare to."
+    if not all(math.isfinite(n) for n in (measure.candidate, measure.tonight.change, measure.since_base.change)):
         return f"{measure.name}: a score is not finite; the candidate is broken."
     if not measure.census and measure.clusters < MIN_CLUSTERS:
         return f"{measure.name}: only {measure.clusters} independent items, at least {MIN_CLUSTERS} are needed."
@@ -119,6 +121,8 @@ def _say(measure: Measure, change: Change, since: str) -> str:
 
 def _settle(measure: Measure, change: Change) -> str:
     more = more_clusters(change, measure.clusters)
+    if math.isinf(change.low):
+        return "nothing can be said from so few independent items"
     if more is None:
         return "more items would not settle it, because the estimate itself lies beyond"
     return f"about {more} more templates or documents beside its {measure.clusters} would settle it"

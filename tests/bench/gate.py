@@ -1,7 +1,7 @@
 """How long the gate takes, and how that compares with lm-evaluation-harness on the same log-likelihood items.
 
 ``seconds`` is what an ordinary night's gate costs with the bundled model: the candidate's whole suite, answers
-included, and the fresh lessons of base, incumbent and candidate, with the suite's scores of base and incumbent looked
+included, and tonight's own scenarios and replies for base, incumbent and candidate, with the suite's scores of base and incumbent looked
 up in the ledger, as `trial.Judge` does it. ``first_night_seconds`` is the same with nothing known: base and candidate.
 With --quick ``seconds`` is a quick look at what serves against the base as `dreamloop gate --quick` does it, loading
 included. ``items_per_s`` counts the replies, documents and answers of one policy's suite. ``ratio_to_lm_eval`` compares
@@ -33,13 +33,14 @@ import torch
 from dreamloop import cycle
 from dreamloop.config import Config
 from dreamloop.dream.novelty import Novelty
-from dreamloop.dream.scenarios import dream, load_books
+from dreamloop.dream.scenarios import dream, load_books, pairs_of
 from dreamloop.dream.seeds import SEEDERS
 from dreamloop.gate.capability import coherence, score_choices
 from dreamloop.gate.gauges import Items
 from dreamloop.gate.probes import score_probes
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.scores import score_suite
+from dreamloop.gate.spill import misplaced
 from dreamloop.gate.suite import Choice, Suite
 from dreamloop.keep import generations
 from dreamloop.ledger.store import Ledger
@@ -72,7 +73,7 @@ def trained(model: Model) -> Model:
     generator = torch.Generator().manual_seed(SEED)
     for name, weight in model.policy.trainable("candidate").items():
         if ".lora_B." in name:
-            weight.add_(1e-4 * torch.randn(weight.shape, generator=generator))
+            weight.add_(1e-4 * torch.randn(weight.shape, generator=generator).to(weight.device))
     return model
 
 
@@ -85,10 +86,13 @@ def kept(home: Home, model: Model) -> generations.Candidate:
 
 
 def asked_tonight(config: Config) -> Items:
-    """The whole suite and a night's fresh lessons."""
-    books = load_books(prompts_folder(), tuple(SEEDERS))
-    lessons = dream(config.gate.lesson_twins, books, SEED, Novelty(), lambda _: False)
-    return Items(load_suite(), tuple(cycle.probes_of(lessons)))
+    """The whole suite, a night's fresh lessons, and a night's dose of scenarios with their replies elsewhere."""
+    books, novelty, suite = load_books(prompts_folder(), tuple(SEEDERS)), Novelty(), load_suite()
+    lessons = dream(config.gate.lesson_twins, books, SEED, novelty, lambda _: False)
+    dreamed = dream(config.night.behavioural // 2, books, SEED + 1, novelty, lambda _: False)
+    replies = [pair.chosen for twins in dreamed.twins for pair in pairs_of(twins)]
+    elsewhere = misplaced(replies, [context for _, context in suite.prompts])
+    return Items(suite, tuple(cycle.probes_of(lessons)), tuple(cycle.probes_of(dreamed)), elsewhere)
 
 
 def judged(config: Config, ledger: Ledger, model: Model, incumbent: Generation | None) -> tuple[float, Judge, Any]:

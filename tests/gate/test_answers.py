@@ -73,6 +73,10 @@ def test_a_special_token_inside_the_reply_is_a_leak() -> None:
     assert read(SOUND, specials=1)["leaked"] == 1
 
 
+def test_a_language_that_has_no_blanks_between_words_is_foreign_too() -> None:
+    assert read("面包师揉面，让它发酵，然后在开店之前烤面包。")["foreign"] == 1
+
+
 def test_an_answer_in_another_language_is_foreign() -> None:
     assert read("Ein Bäcker knetet den Teig, lässt ihn gehen und backt Brot, bevor der Laden öffnet.")["foreign"] == 1
 

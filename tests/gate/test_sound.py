@@ -35,7 +35,11 @@ def spoilt(suite: Suite, of: str, **changes: object) -> Suite:
         ("probes", {"item": SUITE.probes[1].item}, "is given twice"),
         ("choices", {"right": ""}, "an empty answer"),
         ("choices", {"wrong": SUITE.choices[0].right}, "one text as right and as wrong"),
-        ("tasks", {"check": "most_words", "value": "three"}, "a value that its check cannot use"),
+        ("tasks", {"check": "most_words", "value": "three"}, "the check most_words cannot use ('three')"),
+        ("tasks", {"check": "sentences", "value": True}, "the check sentences cannot use"),
+        ("tasks", {"check": "contains", "value": (1, 2)}, "the check contains cannot use ((1, 2))"),
+        ("tasks", {"check": "without", "value": ()}, "the check without cannot use"),
+        ("tasks", {"check": "equals", "value": 5}, "the check equals cannot use"),
         ("documents", {"text": "", "turns": ()}, "is empty"),
     ],
 )
@@ -43,6 +47,14 @@ def test_an_item_that_could_measure_nothing_is_named(of: str, changes: dict[str,
     fault = unsound(spoilt(SUITE, of, **changes))
     assert said in fault
     assert getattr(SUITE, of)[1 if "item" in changes else 0].item in fault
+
+
+def test_a_kind_that_has_only_one_template_is_named() -> None:
+    kind = SUITE.probes[0].kind
+    probes = tuple(p for p in SUITE.probes if p.kind != kind or p.cluster == SUITE.probes[0].cluster)
+    assert (
+        unsound(replace(SUITE, probes=probes)) == f"the kind {kind!r} has one template only, and at least 2 are needed"
+    )
 
 
 def test_a_users_folder_with_such_an_item_is_refused_in_one_sentence(tmp_path: Path) -> None:

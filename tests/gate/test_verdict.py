@@ -83,6 +83,7 @@ def test_a_score_that_is_not_finite_reverts(field: str, broken: float) -> None:
     verdict = decide([GOOD, replace(OTHER, **changed)], NAMES)
     assert verdict.outcome == "revert"
     assert "not finite" in verdict.reasons[0]
+    assert ("the candidate is broken" in verdict.reasons[0]) is (field == "candidate")
 
 
 @pytest.mark.parametrize("which", ["tonight", "since_base"])
