@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,13 +18,15 @@ import torch
 from dreamloop import cycle, trial
 from dreamloop.config import Config
 from dreamloop.finetune.optimizer import FILE as MOMENTS
+from dreamloop.gate.measures import compare
+from dreamloop.gate.perplexity import score_documents
 from dreamloop.keep import generations
 from dreamloop.ledger.history import History, NightRecord
 from dreamloop.log import Silent
 from dreamloop.look import look
 from dreamloop.model.policy import Policy
 from dreamloop.paths import Home
-from dreamloop.records import Verdict
+from dreamloop.records import Change, Measure, Verdict
 
 pytestmark = pytest.mark.night
 
@@ -94,6 +100,40 @@ def test_a_measure_that_raises_reverts_the_night_with_its_reason(
     assert "geometry could not be measured (ValueError: a damaged vector)" in record.night["reason"]
     assert "geometry.collapse" in record.night["reason"]
     assert not sqlite3.connect(home.ledger).execute("SELECT * FROM suite_scores").fetchall()  # they are not whole
+
+
+@pytest.mark.lenient
+def test_a_score_that_is_not_a_number_is_not_looked_up_another_night(
+    home: Home, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def broken(*given: Any) -> dict[str, dict[str, float]]:
+        found = score_documents(*given)
+        return {channel: dict.fromkeys(items, math.nan) for channel, items in found.items()}
+
+    monkeypatch.setattr("dreamloop.gate.scores.score_documents", broken)
+    record = run(home, config)
+    assert record.night["outcome"] == "reverted"
+    assert "a score of the base is not finite" in record.night["reason"]
+    assert not sqlite3.connect(home.ledger).execute("SELECT * FROM suite_scores").fetchall()
+
+
+@pytest.mark.lenient
+@pytest.mark.parametrize(("change", "told"), [(-0.2, True), (-0.01, False)])
+def test_an_ability_that_fell_is_explained_and_an_open_question_is_not(
+    home: Home, config: Config, monkeypatch: pytest.MonkeyPatch, change: float, told: bool
+) -> None:
+
+    def fallen(*given: Any) -> list[Measure]:
+        fall = Change(change, change - 0.1, change + 0.1, 0.03)
+        return [replace(m, tonight=fall) if m.name == "capability.arithmetic" else m for m in compare(*given)]
+
+    monkeypatch.setattr(trial, "compare", fallen)
+    record = run(home, config)
+    assert record.verdict is not None
+    said = [reason for reason in record.verdict["reasons"] if re.match("Alignment tax|Forgetting|Partly", reason)]
+    assert len(said) == told
+    assert all("arithmetic fell by 0.200" in reason for reason in said)
 
 
 @pytest.mark.lenient

@@ -1,13 +1,14 @@
 """How long the gate takes, and how that compares with lm-evaluation-harness on the same log-likelihood items.
 
 ``seconds`` is what an ordinary night's gate costs with the bundled model: the candidate's whole suite, answers
-included, and tonight's own scenarios and replies for base, incumbent and candidate, with the suite's scores of base and incumbent looked
-up in the ledger, as `trial.Judge` does it. ``first_night_seconds`` is the same with nothing known: base and candidate.
-With --quick ``seconds`` is a quick look at what serves against the base as `dreamloop gate --quick` does it, loading
-included. ``items_per_s`` counts the replies, documents and answers of one policy's suite. ``ratio_to_lm_eval`` compares
-the log-likelihood items alone (a context and a reply, of probes and choices) with HFLM.loglikelihood at the fastest of
-several batch sizes: same weights, dtype, threads and texts, warm, turn by turn in one process. Every single
-log-likelihood is compared too (``largest_difference_nats``).
+included, and tonight's own scenarios and replies for base, incumbent and candidate, with the suite's scores of base and
+incumbent looked up in the ledger, as `trial.Judge` does it. ``first_night_seconds`` is the same with nothing known:
+base and candidate. With --quick ``seconds`` is a quick look at what serves against the base as `dreamloop gate --quick`
+does it, loading included. ``items_per_s`` counts the replies, documents and answers of one policy's suite.
+
+``ratio_to_lm_eval`` compares the log-likelihood items alone (a context and a reply, of probes and choices) with
+HFLM.loglikelihood at the fastest of several batch sizes: same weights, dtype, threads and texts, warm, turn by turn in
+one process. Every single log-likelihood is compared too (``largest_difference_nats``).
 
     python tests/bench/gate.py [--quick] [--dtype bfloat16] [--rounds 3]
     python tests/bench/gate.py --report [--quick]

@@ -105,9 +105,7 @@ def honest(home: Path) -> list[Night]:
     files = sorted((home / "done").glob("honest-*.json"))
     codes = {json.loads(path.read_text())["code"] for path in files}
     if len(files) < 2 or len(codes) != 1:
-        raise SystemExit(
-            f"{home} has {len(files)} honest nights of {len(codes)} states of the code; run trust.py first."
-        )
+        raise SystemExit(f"{home} has {len(files)} honest nights of {len(codes)} states of the code; run trust.py.")
     return [Night((home / "nights" / path.stem / "ledger.db").absolute()) for path in files]
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import combinations
 
 import pytest
 
@@ -51,6 +53,22 @@ def test_the_two_pairs_of_twins_offer_the_same_replies_with_the_sides_exchanged(
         assert (right.chosen, right.rejected) == (wrong.rejected, wrong.chosen)
         assert right.twin == wrong.twin
         assert right.chosen == twins.right.accept
+
+
+def test_scenarios_that_share_the_wording_of_their_situation_share_its_name() -> None:
+    dreamed = dream(40, BOOKS, 2, Novelty(), nothing_held_out).twins
+    for kind in SEEDERS:
+        own = [twins for twins in dreamed if twins.right.kind == kind]
+        assert all(twins.right.template == twins.wrong.template for twins in own)
+        for a, b in combinations(own, 2):
+            alike = [_begins_as(BOOKS[kind]["situation"], t.right.context[0].content) for t in (a, b)]
+            assert (a.right.template == b.right.template) is (alike[0] == alike[1])
+
+
+def _begins_as(situations: Sequence[str], text: str) -> int:
+    """Which situation a text was made of: the one whose fixed words are all in it, and most of them."""
+    words = [re.sub(r"\{\w+\}", " ", situation).lower().split() for situation in situations]
+    return max(range(len(words)), key=lambda k: (all(w in text.lower() for w in words[k]), len(words[k])))
 
 
 def test_no_dream_comes_near_a_gate_item() -> None:
