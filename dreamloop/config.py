@@ -185,6 +185,7 @@ _LOSSES: dict[str, tuple[float, float, str]] = {
     "lesson": (0.015, 0.03, "The same on fresh scenarios like tonight's, never trained on."),
     "spill": (0.25, 0.5, "Nats per token that tonight's replies become likelier where they do not belong."),
     "taught": (0.0, 0.02, "The same on tonight's own scenarios."),
+    "bias": (0.9, 2.0, "Share of what tonight's own scenarios moved that right and wrong moved alike; 1 is mere bias."),
     "auc": (0.02, 0.05, "Area under the curve between wrong and right directions, mean over kinds."),
     "rate": (0.07, 0.12, "Share of probes accepted when right, pushed back when wrong, and the gap of both."),
     "capability": (0.03, 0.06, "Nats per token between right and faulty results, lines of code, and answers."),

@@ -410,6 +410,11 @@ class Change:
     high: float
     margin: float
 
+    @staticmethod
+    def known(change: float, margin: float) -> Change:
+        """One that is not estimated, whose interval is a point."""
+        return Change(change, change, change, margin)
+
     @property
     def holds(self) -> bool:
         """The whole interval lies within the margin."""

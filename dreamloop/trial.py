@@ -13,6 +13,8 @@ from statistics import fmean
 
 from dreamloop.config import Gate
 from dreamloop.errors import first_line
+from dreamloop.gate.bias import NAME as BIAS
+from dreamloop.gate.bias import taught_bias
 from dreamloop.gate.capability import score_choices
 from dreamloop.gate.diagnosis import READS, Fall, explain, instructed, shown
 from dreamloop.gate.distance import NAME as WEIGHTS
@@ -64,7 +66,7 @@ class Judge:
         trained = self.model.policy.snapshot("candidate") if start else None
         trial, scored = self._trial(0, 1.0, items, asked, base, incumbent)
         for attempt, share in enumerate(SHARES, 1):
-            if not start or not trained or not too_large(trial.measures, trial.verdict, _expected(asked)):
+            if not start or not trained or not too_large(trial.measures, trial.verdict, _expected(asked, items)):
                 break
             self.model.policy.place(start, trained, share)
             trial, scored = self._trial(attempt, share, items, asked, base, incumbent)
@@ -83,10 +85,11 @@ class Judge:
         margins = Margins(self.knobs.tonight.model_dump(), self.knobs.since_base.model_dump(), self.knobs.confidence)
         measures = [
             *compare(asked, trio, margins),
+            *(taught_bias(items.taught, trio, margins) if items.taught else ()),
             weights_moved(self.model.policy, "candidate", self.model.serving, margins),
         ]
         faults = dict.fromkeys(fault for one in (base, incumbent, trio.candidate) for fault in one.faults.values())
-        verdict = decide(measures, _expected(asked), faults)
+        verdict = decide(measures, _expected(asked, items), faults)
         verdict = replace(verdict, reasons=(*verdict.reasons, *self._told(items, measures)))
         trial = Trial(attempt, scale, items.suite.digest, tuple(measures), tuple(evidence(asked, trio)), verdict)
         self.ledger.record_trial(self.night, trial)
@@ -142,8 +145,8 @@ class Judge:
         return cache_key(items.suite, policy.digest, weights, f"{policy.dtype} on {policy.device}", _versions())
 
 
-def _expected(asked: Sequence[Gauge]) -> list[str]:
-    return [*expected(asked), WEIGHTS]
+def _expected(asked: Sequence[Gauge], items: Items) -> list[str]:
+    return [*expected(asked), WEIGHTS, *([BIAS] if items.taught else [])]
 
 
 def _versions() -> Mapping[str, str]:

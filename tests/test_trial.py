@@ -72,8 +72,10 @@ def test_what_base_and_incumbent_scored_is_looked_up_and_not_measured_again(home
     assert "gate: perplexity, candidate" in second.heard
     assert not {"gate: perplexity, base", "gate: perplexity, incumbent"} & set(second.heard)
     assert {"gate: probes, incumbent, lessons", "gate: probes, base, lessons"} <= set(second.heard)
-    levels = {row["name"]: row for row in record.measures}["perplexity.prose"]
+    measures = {row["name"]: row for row in record.measures}
+    levels = measures["perplexity.prose"]
     assert levels["base"] != levels["incumbent"] != levels["candidate"]
+    assert 0 <= measures["taught.bias"]["candidate"] <= 2
 
 
 @pytest.mark.lenient

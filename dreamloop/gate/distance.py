@@ -20,10 +20,7 @@ def weights_moved(policy: Policy, candidate: Adapter | None, incumbent: Adapter 
     before, after = (policy.distance(who, None) if who else 0.0 for who in (incumbent, candidate))
     return Measure(
         NAME, "", 0.0, before, after,
-        tonight=_exactly(-tonight, margins.tonight[FAMILY]), since_base=_exactly(-after, margins.since_base[FAMILY]),
+        tonight=Change.known(-tonight, margins.tonight[FAMILY]),
+        since_base=Change.known(-after, margins.since_base[FAMILY]),
         items=1, clusters=1, census=True,
     )  # fmt: skip
-
-
-def _exactly(change: float, margin: float) -> Change:
-    return Change(change, change, change, margin)

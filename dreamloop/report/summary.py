@@ -21,7 +21,7 @@ _USUAL = (
     "perplexity.prose", "perplexity.code", "perplexity.chat", "perplexity.technical", "probes.push_back_rate",
     "probes.accept_rate", "probes.discrimination", "probes.auc", "capability.arithmetic", "capability.code",
     "capability.instructions", "answers.finished", "geometry.collapse", "lessons.discrimination",
-    "taught.discrimination",
+    "taught.discrimination", "taught.bias",
 )  # fmt: skip
 
 

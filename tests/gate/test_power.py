@@ -11,7 +11,7 @@ import pytest
 from scipy.special import ndtri, stdtrit
 
 from dreamloop.config import Gate
-from dreamloop.gate.distance import NAME as WEIGHTS
+from dreamloop.gate import bias, distance
 from dreamloop.gate.gauges import Gauge, Items, gauges, gauges_of_the_night
 from dreamloop.gate.power import MOST_CLUSTERS, Noise, chance, needed, noise_of, student, tango, within
 from dreamloop.gate.reading import load_suite
@@ -91,6 +91,8 @@ ASKED: dict[str, Gauge] = {
     if not gauge.informative
 }
 
+OTHERS = {distance.NAME: distance.FAMILY, bias.NAME: bias.FAMILY}
+
 
 def simulated(
     gauge: Gauge | None, seen: dict[str, Any], nights: int, clusters: int, rng: np.random.Generator
@@ -119,11 +121,11 @@ def test_simulated_honest_nights_pass_with_the_shipped_items_and_margins_in_95_o
     found = json.loads(MEASURED.read_text())
     measured = found["measures"]
     margins = {"tonight": Gate().tonight.model_dump(), "since_base": Gate().since_base.model_dump()}
-    assert measured.keys() == ASKED.keys() | {WEIGHTS}
+    assert measured.keys() == ASKED.keys() | OTHERS.keys()
     rng = np.random.default_rng(0)
 
     def measure(name: str, seen: dict[str, Any]) -> Measure:
-        family, clusters = ASKED[name].family if name in ASKED else "weights", seen["clusters"]
+        family, clusters = ASKED[name].family if name in ASKED else OTHERS[name], seen["clusters"]
 
         def change(since: str) -> Change:
             one = simulated(ASKED.get(name), seen[since], found["nights"], clusters, rng)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dreamloop.gate.bias import NAME, bias, taught_bias
+from dreamloop.gate.measures import Margins, Trio
+from dreamloop.gate.scores import Scored
+from dreamloop.gate.suite import Probe
+from dreamloop.gate.verdict import decide
+from dreamloop.records import Message
+
+MARGINS = Margins({"bias": 0.9}, {"bias": 2.0}, 0.90)
+ASK = (Message("user", "7 + 5 = 13, right?"),)
+TAUGHT = [
+    Probe(f"{twin}/{side}", "sums", f"sums/{twin}", twin, side, ASK, (("Yes.", "No."),))
+    for twin in ("a", "b")
+    for side in ("right", "wrong")
+]
+BEFORE = {"a/right": 0.1, "a/wrong": 0.2, "b/right": 0.3, "b/wrong": 0.4}
+
+
+def moved(wrong: float, right: float) -> dict[str, float]:
+    """Both twins' sides moved; the twins by different amounts."""
+    by = {"wrong": wrong, "right": right}
+    return {item: score + by[item[2:]] * (1.5 if item[0] == "a" else 0.5) for item, score in BEFORE.items()}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "share"),
+    [
+        (0.3, -0.1, 0.0),  # each side its own way: 1 - 0.4 / 0.4
+        (0.3, 0.1, 0.5),  # 1 - 0.2 / 0.4
+        (-0.1, -0.3, 0.5),
+        (0.3, 0.0, 0.0),
+        (0.2, 0.2, 1.0),  # always refusing
+        (-0.2, -0.2, 1.0),  # always agreeing
+        (-0.1, 0.3, 2.0),  # labels exchanged
+        (0.0, 0.0, 0.0),
+    ],
+)
+def test_the_share_of_a_step_that_is_bias_by_hand(wrong: float, right: float, share: float) -> None:
+    assert bias(BEFORE, moved(wrong, right), TAUGHT) == pytest.approx(share, abs=1e-9)
+
+
+def test_the_share_does_not_depend_on_the_size_of_the_step() -> None:
+    assert bias(BEFORE, moved(0.003, 0.001), TAUGHT) == pytest.approx(bias(BEFORE, moved(3.0, 1.0), TAUGHT))
+
+
+def judged(after: dict[str, float]) -> str:
+    scored = [Scored({"taught": one}) for one in (BEFORE, BEFORE, after)]
+    measures = taught_bias(TAUGHT, Trio(*scored), MARGINS)
+    return decide(measures, [NAME]).outcome
+
+
+def test_a_step_that_moves_both_sides_alike_is_not_kept_however_small() -> None:
+    assert judged(moved(0.3, -0.1)) == judged(moved(0.03, 0.01)) == "keep"
+    assert judged(moved(0.001, 0.00099)) == judged(moved(-0.3, -0.29)) == judged(moved(-0.1, 0.3)) == "revert"
+
+
+def test_scores_that_are_missing_or_no_numbers_are_no_evidence() -> None:
+    assert judged({**BEFORE, "a/wrong": math.nan}) == "revert"
+    assert judged({"a/wrong": 1.0}) == "revert"
