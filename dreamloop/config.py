@@ -196,7 +196,7 @@ _LOSSES: dict[str, tuple[float, float, str]] = {
     "repetition": (0.1, 0.15, "Share of four-word runs said before in an answer."),
     "distinct": (0.12, 0.18, "Share of distinct two-word runs in an answer."),
     "entropy": (0.2, 0.4, "Nats of the words of an answer, in either direction."),
-    "weights": (0.002, 0.02, "Distance that all adapted weights move, as a share of their norm."),
+    "weights": (0.0012, 0.02, "Distance that all adapted weights move, as a share of their norm."),
     "opening": (0.03, 0.06, "Nats per token of how assistant turns of held-out conversations begin."),
     "collapse": (0.1, 0.5, "Share of the way from the base to one and the same state for all personas."),
 }
