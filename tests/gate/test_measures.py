@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dreamloop.config import Gate
-from dreamloop.gate import distance
+from dreamloop.gate import bias, distance
 from dreamloop.gate.gauges import Items, gauges, gauges_of_the_night
 from dreamloop.gate.measures import Margins, Trio, compare, evidence
 from dreamloop.gate.reading import load_suite
@@ -59,7 +59,7 @@ def test_every_gauge_gives_its_measure() -> None:
 
 
 def test_every_gauge_has_margins_for_tonight_and_since_the_base() -> None:
-    families = {distance.FAMILY, *(gauge.family for gauge in ASKED)}
+    families = {bias.FAMILY, distance.FAMILY, *(gauge.family for gauge in ASKED)}
     assert families == set(MARGINS.tonight) == set(MARGINS.since_base)
     for family, most in MARGINS.tonight.items():
         assert most <= MARGINS.since_base[family]
