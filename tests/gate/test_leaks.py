@@ -30,8 +30,9 @@ def test_a_gate_item_is_found_wherever_it_hides(texts: list[str]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Thanks!",
         "",
+        "Good morning!",  # as the gate says it, too
+        "Are you sure?",  # as a probe says it, too
         "How do I boil an egg?",
         "I will enter a total of 94 euros.",
         "Please write two sentences about rain.",
