@@ -2,9 +2,10 @@
 
 Reads the honest nights of `trust.py`: what each whole step changed, before any of it was taken back. For every measure,
 tonight and since the base: mean and standard deviation between nights, what its interval is made of (the standard
-deviation between templates; for yes/no measures how many flip, and how many items that rests on), the templates or
-documents that are there, those that are needed, and an honest night's chance. A measure needs 1 - 0.05 / M of M, so
-that all together pass 95 of 100 honest nights. A census knows its change, so no number of items is asked of it.
+deviation between templates; for yes/no measures how many flip, and how many items that rests on), every night's change,
+the templates or documents that are there, those that are needed, and an honest night's chance. A measure needs
+1 - 0.05 / M of M, so that all together pass 95 of 100 honest nights. A census knows its change, so no number of items
+is asked of it.
 
     python tests/bench/power.py [--home FOLDER]
     python tests/bench/power.py --report
@@ -88,7 +89,8 @@ def measured(nights: Sequence[Night]) -> dict[str, Any]:
                 made_of = {"within": 0.0 if census else within(changes, clusters, CONFIDENCE)}
                 half = student(made_of["within"], CONFIDENCE)
             found[name][since] = {
-                "mean": noise.mean, "between": noise.between, **made_of, "margin": margin,
+                "mean": noise.mean, "between": noise.between, "changes": [change.change for change in changes],
+                **made_of, "margin": margin,
                 "needed": None if census else needed(noise, half, margin, wanted),
                 "chance": round(chance(noise, 0.0 if census else half(clusters), margin), 5),
             }  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from dreamloop.gate.gauges import Gauge, Items, gauges, gauges_of_the_night
 from dreamloop.gate.power import MOST_CLUSTERS, Noise, chance, needed, noise_of, student, tango, within
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.spill import misplaced
-from dreamloop.gate.statistics import Interval, flips_interval, mean_interval, median_interval
+from dreamloop.gate.statistics import Interval, mean_interval, median_interval, tango_interval
 from dreamloop.gate.verdict import decide
 from dreamloop.records import Change, Measure
 
@@ -94,26 +96,54 @@ ASKED: dict[str, Gauge] = {
 OTHERS = {distance.NAME: distance.FAMILY, bias.NAME: bias.FAMILY}
 
 
+@dataclass(frozen=True)
+class Draw:
+    """What all measures of a simulated night share, so that they rise and fall together as they did.
+
+    ``weights`` (one a night that was seen) make the night's means out of the deviations of those nights: each mean then
+    has the predictive distribution that `power.chance` takes, Student's t around the mean of all, and any two of them
+    correlate as observed.
+    """
+
+    weights: np.ndarray[tuple[int], np.dtype[np.float64]]
+
+    @classmethod
+    def of(cls, nights: int, rng: np.random.Generator) -> Draw:
+        widening = (1 + 1 / nights) ** 0.5 / rng.chisquare(nights - 1) ** 0.5
+        return cls(widening * rng.standard_normal(nights))
+
+    def mean(self, seen: Sequence[float]) -> float:
+        changes = np.array(seen)
+        return float(changes.mean() + self.weights @ (changes - changes.mean()))
+
+
 def simulated(
-    gauge: Gauge | None, seen: dict[str, Any], nights: int, clusters: int, rng: np.random.Generator
+    gauge: Gauge | None, seen: dict[str, Any], draw: Draw, clusters: int, rng: np.random.Generator
 ) -> Interval:
     """A new night's interval, made by the gate's own statistics.
 
-    Its mean is predicted from the nights that were seen, as `power.chance` does it. The items are the same every night,
-    so all that moves their mean is in `between` already. Of yes/no measures one of those nights' flips happen again.
+    The items are the same every night, so all that moves their mean is in how nights differ already.
     """
     if gauge and gauge.statistic == "flips":
-        gained, lost, alone = seen["flips"][rng.integers(len(seen["flips"]))]
-        items = round(alone)
-        drawn = rng.choice([1.0, -1.0, 0.0], items, p=[gained, lost, 1 - gained - lost])
-        return flips_interval(drawn.tolist(), [str(k) for k in range(items)])
-    spread = seen["between"] * (1 + 1 / nights) ** 0.5
-    mean = seen["mean"] + spread * rng.standard_t(nights - 1)
+        gained, lost, alone = (draw.mean(part) for part in zip(*seen["flips"], strict=True))
+        alone = max(alone, 1.0)
+        return tango_interval(max(gained, 0.0) * alone, max(lost, 0.0) * alone, alone)
+    mean = draw.mean(seen["changes"])
     if seen["within"] == 0:  # a census, which is known
         return Interval(mean, mean, mean)
     off = rng.normal(0.0, seen["within"], clusters)
     of, centre = (median_interval, np.median) if gauge and gauge.statistic == "median" else (mean_interval, np.mean)
     return of((off - centre(off) + mean).tolist(), [str(k) for k in range(clusters)])
+
+
+def test_the_means_of_simulated_nights_have_the_predictive_distribution_and_move_together() -> None:
+    rng, changes = np.random.default_rng(0), np.array([0.0, 0.1, 0.4, 0.2, 0.3])
+    draws = [Draw.of(5, rng) for _ in range(4000)]
+    means = np.array([simulated(None, {"changes": changes, "within": 0}, draw, 1, rng).estimate for draw in draws])
+    expected = changes.mean() + changes.std(ddof=1) * (1 + 1 / 5) ** 0.5 * stdtrit(4, [0.1, 0.5, 0.9])
+    assert np.quantile(means, [0.1, 0.5, 0.9]) == pytest.approx(expected, abs=0.015)
+    twice = [simulated(None, {"changes": 2 * changes, "within": 0}, draw, 1, rng).estimate for draw in draws]
+    assert np.array(twice) == pytest.approx(2 * means)
 
 
 def test_simulated_honest_nights_pass_with_the_shipped_items_and_margins_in_95_of_100() -> None:
@@ -124,18 +154,21 @@ def test_simulated_honest_nights_pass_with_the_shipped_items_and_margins_in_95_o
     assert measured.keys() == ASKED.keys() | OTHERS.keys()
     rng = np.random.default_rng(0)
 
-    def measure(name: str, seen: dict[str, Any]) -> Measure:
+    def measure(name: str, seen: dict[str, Any], draw: Draw) -> Measure:
         family, clusters = ASKED[name].family if name in ASKED else OTHERS[name], seen["clusters"]
 
         def change(since: str) -> Change:
-            one = simulated(ASKED.get(name), seen[since], found["nights"], clusters, rng)
+            one = simulated(ASKED.get(name), seen[since], draw, clusters, rng)
             return Change(one.estimate, one.low, one.high, margins[since][family])
 
         tonight, since_base = change("tonight"), change("since_base")
         return Measure(name, "", 0.0, 0.0, 0.0, tonight, since_base, clusters, clusters, seen["census"])
 
-    nights = ([measure(*one) for one in measured.items()] for _ in range(1000))
-    kept = sum(decide(night, list(measured)).outcome == "keep" for night in nights)
+    def night(draw: Draw) -> list[Measure]:
+        return [measure(name, seen, draw) for name, seen in measured.items()]
+
+    nights = (night(Draw.of(found["nights"], rng)) for _ in range(1000))
+    kept = sum(decide(one, list(measured)).outcome == "keep" for one in nights)
     assert kept >= 950
 
 
