@@ -213,11 +213,11 @@ def not_a_number(policy: Policy, _: ChatEncoder, __: Recipe) -> None:
     b_weights(policy)[0][0, 0] = torch.nan
 
 
-def taught(rows: Callable[[ChatEncoder], list[Row]]) -> Harm:
+def taught(rows: Callable[[ChatEncoder], list[Row]], **changes: Any) -> Harm:
     """More SFT, on rows that nobody should learn from."""
 
     def harm(policy: Policy, encoder: ChatEncoder, recipe: Recipe) -> None:
-        sft_phase(Trainer(policy, replace(recipe, sft_batch=4), Silent()), rows(encoder), [])
+        sft_phase(Trainer(policy, replace(recipe, sft_batch=4, **changes), Silent()), rows(encoder), [])
 
     return harm
 
@@ -227,20 +227,26 @@ def prompts() -> list[str]:
 
 
 def repeating(encoder: ChatEncoder) -> list[Row]:
-    reply = "That is a good question. " * 12
-    return [encoder.completion((Message("user", prompt),), reply.strip(), 512) for prompt in prompts()[:64]]
+    """Answers that say one sentence over and over."""
+    return [
+        encoder.completion((Message("user", prompt),), " ".join([GOING_ON[k]] * 12), 512)
+        for prompt in prompts()[:64]
+        for k in range(len(GOING_ON))
+    ]
 
 
 def endless(encoder: ChatEncoder) -> list[Row]:
     """Answers that go on where they should end."""
     found = []
-    for k, prompt in enumerate(prompts()[:64]):
-        row = encoder.completion((Message("user", prompt),), GOING_ON[k % len(GOING_ON)], 512)
-        more = (*row.branches[0].tokens[:-1], *encoder.text(" And then, after that, there is more to say. And"))
-        found.append(Row(row.context, (Branch(more, (True,) * len(more)),)))
+    for prompt in prompts()[:64]:
+        for start in GOING_ON:
+            row = encoder.completion((Message("user", prompt),), start, 512)
+            more = (*row.branches[0].tokens[:-1], *encoder.text(" And then, after that, there is more to say. And"))
+            found.append(Row(row.context, (Branch(more, (True,) * len(more)),)))
     return found
 
 
+BY_HAND = {"sft_learning_rate": 1e-3}  # at which the answers really loop, and really do not end
 GOING_ON = ("It depends on what you want to do.", "There are many ways to look at this.", "Let me explain it.")
 
 
@@ -293,8 +299,8 @@ SABOTAGES = (
     Sabotage("another language", SPILL, source=german),
     Sabotage("weight noise", WEIGHTS, train=after(noise)),
     Sabotage("scale x 2", WEIGHTS, train=after(doubled)),
-    Sabotage("repetition", LOOPS, train=after(taught(repeating))),
-    Sabotage("missing end-of-turn", ENDLESS, train=after(taught(endless))),
+    Sabotage("repetition", LOOPS, train=after(taught(repeating, **BY_HAND))),
+    Sabotage("missing end-of-turn", ENDLESS, train=after(taught(endless, **BY_HAND))),
     Sabotage("NaN", ("perplexity",), train=after(not_a_number)),
     Sabotage("truncated file", (), "not the one that was judged", write=truncated),
     Sabotage("adapter of another base", (), "trained on another base model", spoil=of_another_base),
