@@ -66,7 +66,7 @@ class Night:
         old, new = self._scores[before][gauge.channel], self._scores["candidate"][gauge.channel]
         changes = np.array([sign * (gauge.read(new, unit) - gauge.read(old, unit)) for unit, _ in gauge.units])
         alone = len(changes) / design_effect(changes, [cluster for _, cluster in gauge.units])
-        return float((changes > 0).mean()), float((changes < 0).mean()), alone
+        return round(float((changes > 0).mean()), 6), round(float((changes < 0).mean()), 6), round(alone, 2)
 
 
 def measured(nights: Sequence[Night]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def measured(nights: Sequence[Night]) -> dict[str, Any]:
                 made_of = {"within": 0.0 if census else within(changes, clusters, CONFIDENCE)}
                 half = student(made_of["within"], CONFIDENCE)
             found[name][since] = {
-                "mean": noise.mean, "between": noise.between, "changes": [change.change for change in changes],
+                "mean": noise.mean, "between": noise.between, "changes": [round(change.change, 6) for change in changes],
                 **made_of, "margin": margin,
                 "needed": None if census else needed(noise, half, margin, wanted),
                 "chance": round(chance(noise, 0.0 if census else half(clusters), margin), 5),
@@ -132,7 +132,7 @@ def main() -> None:
             "too_noisy_for_any_number": [name for name, one in asked.items() if one["needed"] is None],
             "date": datetime.now(UTC).date().isoformat(),
         }  # fmt: skip
-        RESULT.write_text(json.dumps(line, indent=1) + "\n")
+        RESULT.write_text(json.dumps(line) + "\n")
     print(json.dumps(json.loads(RESULT.read_text())))
 
 

@@ -457,7 +457,15 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
         "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
-        "nights": list(found),
+        "nights": [{**one, "changes": told(one["changes"])} for one in found],
+    }
+
+
+def told(changes: dict[str, dict[str, Any]]) -> dict[str, list[float | None]]:
+    """What each measure changed tonight and since the base, shortly; a night's own file and ledger have all of it."""
+    return {
+        name: [None if row[key] is None else round(row[key], 5) for key in ("change", "base_change")]
+        for name, row in changes.items()
     }
 
 
@@ -497,7 +505,7 @@ def main() -> None:
             print(one["name"], one["seed"], one["outcome"], one["failed"][:6], flush=True)
     report = line(found)
     if not options.only and options.nulls >= NULLS:
-        RESULT.write_text(json.dumps(report, indent=1) + "\n")
+        RESULT.write_text(json.dumps(report) + "\n")
     print(json.dumps({key: value for key, value in report.items() if key != "nights"}))
 
 
