@@ -89,7 +89,8 @@ def measured(nights: Sequence[Night]) -> dict[str, Any]:
                 made_of = {"within": 0.0 if census else within(changes, clusters, CONFIDENCE)}
                 half = student(made_of["within"], CONFIDENCE)
             found[name][since] = {
-                "mean": noise.mean, "between": noise.between, "changes": [round(change.change, 6) for change in changes],
+                "mean": noise.mean, "between": noise.between,
+                "changes": [round(change.change, 6) for change in changes],
                 **made_of, "margin": margin,
                 "needed": None if census else needed(noise, half, margin, wanted),
                 "chance": round(chance(noise, 0.0 if census else half(clusters), margin), 5),
