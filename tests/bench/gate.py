@@ -6,8 +6,8 @@ incumbent looked up in the ledger, as `trial.Judge` does it. ``first_night_secon
 base and candidate. With --quick ``seconds`` is a quick look at what serves against the base as `dreamloop gate --quick`
 does it, loading included. ``items_per_s`` counts the replies, documents and answers of one policy's suite.
 
-``ratio_to_lm_eval`` compares the log-likelihood items alone (a context and a reply, of probes and choices) with
-HFLM.loglikelihood at the fastest of several batch sizes: same weights, dtype, threads and texts, warm, turn by turn in
+``ratio_to_lm_eval`` compares log-likelihood items alone (a context and a reply, of a quarter of the probes and choices)
+with HFLM.loglikelihood at the fastest of several batch sizes: same weights, dtype, threads and texts, warm, turn by turn in
 one process. Every single log-likelihood is compared too (``largest_difference_nats``).
 
     python tests/bench/gate.py [--quick] [--dtype bfloat16] [--rounds 3]
@@ -59,6 +59,7 @@ from dreamloop.trial import Judge
 
 RESULTS = Path(__file__).parent / "results"
 BATCHES = (1, 4, 8, 16, 32, 64)
+SHARE = 4  # every fourth twin and choice is compared with the harness, which takes minutes for them
 EVERY = 6  # of the harness's items, one is used to find its best batch
 SEED = 0
 
@@ -190,12 +191,18 @@ def agreement(policy: Policy, encoder: ChatEncoder, suite: Suite, sums: Sequence
     return max(abs(a - b) for a, b in zip(own, sums, strict=True))
 
 
+def speed(folder: str, dtype: str, suite: Suite) -> dict[str, float]:
+    policy = load_policy(folder, "auto", dtype)
+    started = time.perf_counter()
+    score_suite(policy, ChatEncoder(policy.tokenizer), suite, None, setup())
+    seconds = time.perf_counter() - started
+    count = items_of(suite)
+    return {"items": count, "suite_seconds": round(seconds, 1), "items_per_s": round(count / seconds, 2)}
+
+
 def compared(folder: str, dtype: str, suite: Suite, rounds: int) -> dict[str, Any]:
     policy = load_policy(folder, "auto", dtype)
     encoder = ChatEncoder(policy.tokenizer)
-    started = time.perf_counter()
-    score_suite(policy, encoder, suite, None, setup())
-    seconds = time.perf_counter() - started
     asked = requests(encoder, questions(suite))
     plain = load_policy(folder, "auto", dtype, pack_tokens=1)
     plain.model.set_attn_implementation("sdpa")
@@ -209,9 +216,6 @@ def compared(folder: str, dtype: str, suite: Suite, rounds: int) -> dict[str, An
         pairs.append((mine, other))
     medians = [statistics.median(pair[k] for pair in pairs) for k in (0, 1)]
     return {
-        "items": items_of(suite),
-        "suite_seconds": round(seconds, 1),
-        "items_per_s": round(items_of(suite) / seconds, 2),
         "ratio_to_lm_eval": round(medians[1] / medians[0], 2),
         "log_likelihood_items": len(asked),
         "ours_seconds": round(medians[0], 2),
@@ -235,7 +239,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     suite = load_suite().quick() if options.quick else load_suite()
     return {
         **night,
-        **compared(folder, options.dtype, suite, options.rounds),
+        **speed(folder, options.dtype, suite),
+        **compared(folder, options.dtype, load_suite().quick(SHARE), options.rounds),
         "quick": options.quick,
         "dtype": options.dtype,
         "threads": torch.get_num_threads(),
