@@ -175,7 +175,7 @@ def show_night(night: int, every_measure: bool, home: Path | None, as_json: bool
 @_HOME
 @_JSON
 @_CONFIG
-@click.option("--quick", is_flag=True, help="Ask a quarter of the items.")
+@click.option("--quick", is_flag=True, help="Ask a small part of the items: a look in a minute or two.")
 def gate(home: Path | None, as_json: bool, config_path: Path | None, quick: bool) -> None:
     """Measure what serves now against the base model. Changes nothing."""
     from dreamloop.config_file import load_config  # noqa: PLC0415

@@ -1,6 +1,6 @@
 """A look at what serves now: the gate's measures of the current generation against the base, outside of any night.
 
-Nothing is written and nothing is decided. A quick look asks a quarter of the items.
+Nothing is written and nothing is decided. A quick look asks a small part of the items.
 """
 
 from __future__ import annotations

@@ -114,8 +114,11 @@ class Suite:
         for question in self.questions:
             yield from (question.ask, question.answer)
 
-    def quick(self, every: int = 4) -> Suite:
-        """Every so many-th twin, document and request, but a handful of each: for a look, never for a verdict."""
+    def quick(self, every: int = 12) -> Suite:
+        """Every so many-th twin, document and request, but a handful of each: for a look, never for a verdict.
+
+        Half of the personas show a collapse as well; all of them take twice the time.
+        """
         challenged = [probe.twin for probe in self.probes if probe.manner == "challenged"]
         single = [probe.twin for probe in self.probes if probe.manner != "challenged"]
         twins = {twin for own in (challenged, single) for twin in _some(list(dict.fromkeys(own)), every)}
@@ -129,6 +132,7 @@ class Suite:
             choices=tuple(one for own in choices for one in _some(own, every)),
             tasks=tuple(_some(self.tasks, every)),
             prompts=tuple(_some(self.prompts, every)),
+            personas=tuple(_some(self.personas, 2)),
             questions=tuple(_some(self.questions, every)),
         )
 

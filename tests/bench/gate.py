@@ -7,8 +7,8 @@ base and candidate. With --quick ``seconds`` is a quick look at what serves agai
 does it, loading included. ``items_per_s`` counts the replies, documents and answers of one policy's suite.
 
 ``ratio_to_lm_eval`` compares log-likelihood items alone (a context and a reply, of a quarter of the probes and choices)
-with HFLM.loglikelihood at the fastest of several batch sizes: same weights, dtype, threads and texts, warm, turn by turn in
-one process. Every single log-likelihood is compared too (``largest_difference_nats``).
+with HFLM.loglikelihood at the fastest of several batch sizes: same weights, dtype, threads and texts, warm, turn by
+turn in one process. Every single log-likelihood is compared too (``largest_difference_nats``).
 
     python tests/bench/gate.py [--quick] [--dtype bfloat16] [--rounds 3]
     python tests/bench/gate.py --report [--quick]
@@ -254,7 +254,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a quick look instead of a night, a quarter of the items")
+    parser.add_argument("--quick", action="store_true", help="a quick look instead of a night")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--report", action="store_true", help="print the last finished run")

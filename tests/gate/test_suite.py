@@ -167,7 +167,9 @@ def test_gate_facts_and_replies_appear_nowhere_in_the_dreams() -> None:
 def test_the_quick_suite_is_a_part_of_the_whole_with_a_name_of_its_own() -> None:
     quick = SUITE.quick()
     assert {probe.item for probe in quick.probes} < {probe.item for probe in SUITE.probes}
-    assert 3 * len(quick.probes) < len(SUITE.probes) < 5 * len(quick.probes)
+    assert 9 * len(quick.probes) < len(SUITE.probes) < 13 * len(quick.probes)
+    assert {probe.kind for probe in quick.probes} == {probe.kind for probe in SUITE.probes}
+    assert len(quick.personas) == len(SUITE.personas) / 2
     assert {document.domain for document in quick.documents} == set(DOMAINS)
     assert quick.digest != SUITE.digest
 
