@@ -20,6 +20,10 @@ _LORA_ONLY = {
     "r", "lora_alpha", "use_rslora", "target_modules", "rank_pattern", "alpha_pattern", "init_lora_weights", "use_dora",
     "lora_bias", "sft_dropout",
 }  # fmt: skip
+_KINDS = (
+    "sums", "products", "units", "dates", "clock", "notes", "updates", "lists", "constraints", "facts", "premises",
+    "code", "bugs", "commands", "goals",
+)  # fmt: skip
 _LARGEST_RANK = 512  # of vLLM's --max-lora-rank
 _REWRITES_BASE = {"pissa", "olora", "loftq", "corda", "eva", "mica", "lora_ga"}
 
@@ -37,9 +41,38 @@ class Night(Section):
     mined_share: Share = Field(0.5, description="Largest share of them that comes from the logs; dreams fill the rest.")
     replay_share: Share = Field(0.25, description="Share of general answers among all examples of a night.")
     rewrites: int = Field(8, ge=0, description="Corrected replies that the engine writes anew per night, at most.")
-    kinds: tuple[str, ...] = Field(
-        ("sums", "units", "dates", "notes", "lists", "facts", "code"), description="Kinds of scenario to dream."
+    kinds: tuple[str, ...] = Field(_KINDS, description="Kinds of scenario to dream; 'opinions' has no proof and needs a model that judges well.")
+
+
+class Dream(Section):
+    """What the night's fresh scenarios are like."""
+
+    books: Path | None = Field(
+        None,
+        examples=["dreams"],
+        description="Folder with phrase books and topics of your own, added to the shipped ones. Unset: none.",
     )
+    languages: tuple[str, ...] = Field(("en",), min_length=1, description="Languages to dream in, a folder each.")
+    technical_share: Share = Field(
+        0.4, description="Share of code, arithmetic and reasoning; half as much again while the gate sees one fall."
+    )
+    largest_share: float = Field(0.2, gt=0, le=1, description="Largest share of a night that one kind may have.")
+    template_share: float = Field(
+        0.05, gt=0, le=1, description="Largest share of a kind's dreams that may be one sentence with other values."
+    )
+    alternative_share: Share = Field(0.3, description="Share whose unwanted reply proposes something else instead.")
+    corrected_share: Share = Field(0.2, description="Share whose replies name the right value.")
+    threshold: float = Field(
+        0.75, gt=0, le=1, description="Estimated Jaccard similarity of word triples from which a dream is a repeat."
+    )
+    reworded_share: Share = Field(0.5, description="Share of the dreams that the engine says in other words.")
+    sampled_share: Share = Field(0.5, description="Share of the dreams whose replies the engine writes.")
+    candidates: Count = Field(2, description="What the engine writes of each thing, of which the first sound one counts.")
+    @model_validator(mode="after")
+    def _manners_fit(self) -> Dream:
+        if self.alternative_share + self.corrected_share > 1:
+            raise ValueError("alternative_share and corrected_share together are more than 1")
+        return self
 
 
 class Finetune(Section):
@@ -335,6 +368,7 @@ class Config(Section):
         0, ge=0, le=2**63 - 1, description="Decides every random choice, together with the night's number."
     )
     night: Night = Night()
+    dream: Dream = Dream()
     finetune: Finetune = Finetune()
     replay: Replay = Replay()
     gate: Gate = Gate()

@@ -14,6 +14,7 @@ Role = Literal["system", "user", "assistant"]
 Strength = Literal["strong", "medium", "weak"]
 Side = Literal["right", "wrong"]
 Outcome = Literal["keep", "revert", "inconclusive"]
+Author = Literal["grammar", "engine"]
 
 
 def digest_of(*parts: str) -> str:
@@ -184,11 +185,30 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
-    """A dreamed situation whose direction is right or wrong, with the two replies offered to both.
+class Axis:
+    """One choice that a scenario was made by: the way in which scenarios differ, and what it is here."""
 
-    ``template`` is the wording of the situation, which other scenarios may share. ``truth`` says what proves the
-    label, so that a person or a script can check it again.
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often a value of an axis was dreamed."""
+
+    axis: str
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A dreamed situation whose direction is right or wrong, with the two replies offered to it.
+
+    ``template`` is the wording of the situation, which other scenarios may share. ``claim`` is what this side asserts and ``truth`` what proves the label, so that a
+    person or a script can check it again; where nothing can, a judge did and ``strength`` is weak. ``axes`` are the
+    choices it was made by. ``worded_by`` says who wrote situation and direction, ``replies_by`` whether an engine wrote
+    one of the replies.
     """
 
     kind: str
@@ -199,6 +219,11 @@ class Scenario:
     accept: str
     push_back: str
     truth: str
+    claim: str = ""
+    axes: tuple[Axis, ...] = ()
+    strength: Strength = "strong"
+    worded_by: Author = "grammar"
+    replies_by: Author = "grammar"
 
     @property
     def digest(self) -> str:
@@ -211,6 +236,30 @@ class Twins:
 
     right: Scenario
     wrong: Scenario
+
+    def text(self) -> str:
+        """Both situations as one text, under which twins are remembered."""
+        return f"{flatten(self.right.context)} {flatten(self.wrong.context)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diversity:
+    """How varied a night's dreams were; shares, but for the entropy.
+
+    ``distinct_1`` to ``distinct_3`` are the distinct runs of so many words among all (arXiv 1510.03055), over the first
+    ``words`` words so that nights of different size compare. ``entropy`` is that of the two-word runs, in bits.
+    ``covered`` is the share of all known values of all axes that were ever used, ``refused`` that of the dreams that
+    were refused as repeats.
+    """
+
+    twins: int
+    words: int
+    distinct_1: float
+    distinct_2: float
+    distinct_3: float
+    entropy: float
+    covered: float
+    refused: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,79 +1,144 @@
-"""Seeds into twins: two situations alike but for the claim, with the same two replies offered to both.
+"""The night's dreaming: seeds into twins, and only fresh, proven ones are kept.
 
-Words come from the phrase books in ``prompts/dream/``; every label is proven by its seed. What was
-dreamed on an earlier night, or nearly so, is discarded and counted, and so is what meets a gate item.
+A round draws a sketch for every twin that is still wanted, lets the engine say some of them in other words and write
+some of the replies, and keeps what is proven, new and far from every gate item and replay prompt. What fails is counted
+and drawn again with a new seed. Twins are two situations alike but for the claim, with the same two replies offered to
+both.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from dreamloop.dream.novelty import Novelty, signature
-from dreamloop.dream.seeds import SEEDERS, Seed
+from dreamloop.config import Dream
+from dreamloop.dream.axes import Coverage, Draw
+from dreamloop.dream.books import Shelf
+from dreamloop.dream.novelty import Novelty
+from dreamloop.dream.portions import portions, technical_share
+from dreamloop.dream.proof import unproven
+from dreamloop.dream.sketch import Sketch, sketch, twins_of
 from dreamloop.errors import ConfigError
-from dreamloop.prompts import Phrases, fill, load_phrases
-from dreamloop.records import (
-    Dreamed,
-    Message,
-    Pair,
-    Provenance,
-    Scenario,
-    Side,
-    Skip,
-    Twins,
-    digest_of,
-    flatten,
-)
+from dreamloop.records import Axis, Dreamed, Pair, Provenance, Scenario, Skip, Twins
 
-ATTEMPTS_PER_TWIN = 20
+ROUNDS = 24
+ENGINE_ROUNDS = 3  # after which grammar alone fills what is left
+_FEW = 2  # dreams of one sentence that are never too many
 
 HeldOut = Callable[[Sequence[str]], bool]
 
 
-def load_books(folder: Path, kinds: Sequence[str]) -> dict[str, Phrases]:
-    """The phrase books of the wanted kinds and the common one.
+class Author(Protocol):
+    """Who says a sketch better than grammar: `author.EngineAuthor`."""
 
-    Raises:
-        ConfigError: a kind does not exist, or its file is damaged.
-    """
-    unknown = sorted(set(kinds) - set(SEEDERS))
-    if unknown:
-        raise ConfigError(f"There is no scenario kind {unknown[0]!r}; the kinds are {', '.join(SEEDERS)}.")
-    return {name: load_phrases(folder / "dream", name) for name in ("common", *kinds)}
+    def __call__(self, sketches: Sequence[Sketch], seed: int, discards: Counter[str]) -> list[Sketch | None]:
+        """Each sketch in the author's words as far as they are sound; None where nothing could label it."""
+        ...
 
 
-def dream(count: int, books: Mapping[str, Phrases], seed: int, novelty: Novelty, held_out: HeldOut) -> Dreamed:
-    """Compose ``count`` fresh twins, spread evenly over the kinds in ``books``.
+@dataclass
+class Dreamer:
+    """What dreaming needs of the past and of the night.
 
     Args:
-        count: twins wanted (two scenarios each).
-        books: from `load_books`.
-        seed: decides everything; the same seed and novelty give the same dreams.
-        novelty: index of all earlier nights; what is dreamed is added.
-        held_out: whether any of some texts comes near a gate item, which nothing may.
-
-    Returns:
-        The twins, fewer than asked for where novelty ran out, and the counted discards.
+        shelves: the phrase books, a shelf per language.
+        knobs: how dreams are to be.
+        novelty: everything ever dreamed; what is accepted is added.
+        coverage: how often each choice was made before.
+        held_out: whether any of some texts comes near a gate item or a replay prompt, which nothing may.
+        author: the engine; None leaves all words to the grammar.
+        falling: abilities that the gate saw falling.
+        keep: called with what a round accepted, before the next one begins.
     """
-    rng = random.Random(seed)
-    kinds = [name for name in books if name != "common"]
-    rng.shuffle(kinds)
-    discards: Counter[str] = Counter()
-    twins: list[Twins] = []
-    for k in range(count):
-        found = _fresh(kinds[k % len(kinds)], books, rng, novelty, held_out, discards)
-        if found:
-            twins.append(found)
-    skips = tuple(Skip("dream", reason, n) for reason, n in sorted(discards.items()))
-    return Dreamed(tuple(twins), skips)
 
+    shelves: Sequence[Shelf]
+    knobs: Dream
+    novelty: Novelty
+    coverage: Coverage
+    held_out: HeldOut
+    author: Author | None = None
+    falling: Collection[str] = ()
+    keep: Callable[[Dreamed], None] = field(default=lambda _: None)
 
-def fingerprint(twins: Twins) -> bytes:
-    """The signature under which twins are remembered: both situations together."""
-    return signature(f"{flatten(twins.right.context)} {flatten(twins.wrong.context)}")
+    def dream(self, count: int, seed: int) -> Dreamed:
+        """Dream ``count`` fresh twins; fewer where novelty ran out, which the counted discards tell.
+
+        The same seed, past and engine give the same dreams as far as the engine allows.
+        """
+        rng = random.Random(seed)
+        kinds = sorted({kind for shelf in self.shelves for kind in shelf.books})
+        if not kinds and count:
+            raise ConfigError("No kind of scenario was loaded; name some in night.kinds.")
+        knobs = self.knobs
+        share = technical_share(knobs.technical_share, self.falling)
+        open_ones = portions(count, kinds, share, knobs.largest_share, self.falling, self.coverage, rng) if count else []
+        dreamed: list[Twins] = []
+        total: Counter[str] = Counter()
+        for number in range(ROUNDS):
+            if not open_ones:
+                break
+            discards: Counter[str] = Counter()
+            found, open_ones = self._round(open_ones, rng, number, seed, discards)
+            dreamed += found
+            total += discards
+            self.keep(Dreamed(tuple(found), _skips(discards)))
+        gave_up = Counter(f"{kind}: gave up after {ROUNDS} rounds" for kind in open_ones)
+        if gave_up:
+            self.keep(Dreamed((), _skips(gave_up)))
+        return Dreamed(tuple(dreamed), _skips(total + gave_up))
+
+    def _round(
+        self, kinds: Sequence[str], rng: random.Random, number: int, seed: int, discards: Counter[str]
+    ) -> tuple[list[Twins], list[str]]:
+        """What a round accepted, and the kinds of what it did not."""
+        author = self.author if number < ENGINE_ROUNDS else None
+        drawn = [self._drawn(kind, rng) for kind in kinds]
+        worded = author(drawn, seed + number, discards) if author else [_by_grammar(one, discards) for one in drawn]
+        found, again = [], []
+        for plain, one in zip(drawn, worded, strict=True):
+            twins = self._fresh(one, discards) if one else None
+            if twins is None and one is not None and one is not plain and not one.seed.judged:
+                twins = self._fresh(plain, discards)  # grammar's own words may be new where the engine's were not
+            if twins:
+                found.append(twins)
+            else:
+                again.append(plain.kind)
+        return found, again
+
+    def _drawn(self, kind: str, rng: random.Random) -> Sketch:
+        draw = Draw(rng, self.coverage)
+        shelves = {shelf.language: shelf for shelf in self.shelves if kind in shelf.books}
+        shelf = shelves[draw.even("language", list(shelves))]
+        drawn = sketch(shelf.books[kind], shelf, draw, self.knobs.alternative_share, self.knobs.corrected_share)
+        self.coverage.add(drawn.axes)
+        return drawn
+
+    def _fresh(self, drawn: Sketch, discards: Counter[str]) -> Twins | None:
+        """The twins, remembered, if nothing speaks against them."""
+        twins = twins_of(drawn)
+        text, digests = twins.text(), (twins.right.digest, twins.wrong.digest)
+        messages = [m.content for s in (twins.right, twins.wrong) for m in s.context if m.role == "user"]
+        if fault := unproven(drawn):
+            discards[f"{drawn.kind}: {fault}"] += 1
+        elif self._spent(drawn):
+            discards[f"{drawn.kind}: an old sentence with new values"] += 1
+        elif self.novelty.knows(text, *digests):
+            discards[f"{drawn.kind}: nearly dreamed before"] += 1
+        elif self.held_out(messages):
+            discards[f"{drawn.kind}: too close to a gate item or replay prompt"] += 1
+        else:
+            self.novelty.add(text, *digests)
+            self.coverage.add([Axis("sentence", drawn.sentence)])
+            return twins
+        return None
+
+    def _spent(self, drawn: Sketch) -> bool:
+        """Whether the sentence has had its share of the kind's dreams."""
+        used = self.coverage.count("sentence", drawn.sentence)
+        return used >= max(_FEW, self.knobs.template_share * self.coverage.count("kind", drawn.kind))
 
 
 def pairs_of(twins: Twins) -> tuple[Pair, Pair]:
@@ -85,48 +150,23 @@ def pairs_of(twins: Twins) -> tuple[Pair, Pair]:
     )
 
 
+def repeats_refused(dreamed: Dreamed) -> float:
+    """The share of finished dreams that were refused as repeats."""
+    refused = sum(skip.count for skip in dreamed.skips if "dreamed before" in skip.reason or "old sentence" in skip.reason)
+    return refused / max(1, refused + len(dreamed.twins))
+
+
 def _provenance(scenario: Scenario) -> Provenance:
-    return Provenance("dream", scenario.kind, 0, scenario.side, "strong")
+    return Provenance("dream", scenario.kind, 0, scenario.side, scenario.strength)
 
 
-def _fresh(
-    kind: str, books: Mapping[str, Phrases], rng: random.Random, novelty: Novelty, held_out: HeldOut,
-    discards: Counter[str],
-) -> Twins | None:  # fmt: skip
-    for _ in range(ATTEMPTS_PER_TWIN):
-        seed = SEEDERS[kind](rng, books[kind])
-        twins = compose(kind, seed, books, rng)
-        mark, digests = fingerprint(twins), (twins.right.digest, twins.wrong.digest)
-        if novelty.knows(mark, *digests):
-            discards[f"{kind}: nearly dreamed before"] += 1
-        elif held_out([s.context[-1].content for s in (twins.right, twins.wrong)]):
-            discards[f"{kind}: too close to a gate item"] += 1
-        else:
-            novelty.add(mark, *digests)
-            return twins
-    discards[f"{kind}: gave up after {ATTEMPTS_PER_TWIN} tries"] += 1
+def _by_grammar(drawn: Sketch, discards: Counter[str]) -> Sketch | None:
+    """Grammar's own words, but no opinion: there is nobody to judge it."""
+    if not drawn.seed.judged:
+        return drawn
+    discards[f"{drawn.kind}: nobody there to judge"] += 1
     return None
 
 
-def compose(kind: str, seed: Seed, books: Mapping[str, Phrases], rng: random.Random) -> Twins:
-    """Dress a seed in one situation, one direction, sometimes a tone, and one pair of replies."""
-    book, common = books[kind], books["common"]
-    values = {**seed.values, "name": rng.choice(common["names"])}
-    wording = rng.randrange(len(book["situation"]))
-    situation, direction = book["situation"][wording], rng.choice(book["direction"])
-    tone = f" {rng.choice(common['tone'])}" if rng.random() < 0.5 else ""
-    # The k-th lines of both sections are written alike, so that length and manner say nothing.
-    accept, push_back = rng.choice(list(zip(book["accept"], book["push_back"], strict=True)))
-
-    def side(side: Side, claim: str, twin: str) -> Scenario:
-        text = fill(f"{situation} {direction}{tone}", {**values, "claim": claim})
-        said = (Message("user", _sentence(text)),)
-        return Scenario(kind, f"{kind}/{wording}", side, twin, said, accept, push_back, seed.truth)
-
-    right = side("right", seed.right, "")
-    twin = digest_of(flatten(right.context), seed.wrong, accept, push_back)[:16]
-    return Twins(side("right", seed.right, twin), side("wrong", seed.wrong, twin))
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _skips(discards: Counter[str]) -> tuple[Skip, ...]:
+    return tuple(Skip("dream", reason, n) for reason, n in sorted(discards.items()))

@@ -1,0 +1,105 @@
+"""The phrase books and topics of a language: the shipped ones, and a user's own on top of them.
+
+A user's folder looks like ``prompts/dream``: ``en/sums.md`` adds its phrasings to the shipped sums, ``en/topics.toml``
+its domains, and a file of a new name is a new kind whose cases are a table (`kinds.world.curated`). No code is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamloop.dream.kinds import SEEDERS
+from dreamloop.dream.kinds.world import curated
+from dreamloop.dream.seeds import Seeder
+from dreamloop.dream.topics import Topics, load_topics
+from dreamloop.errors import ConfigError
+from dreamloop.prompts import Phrases, load_phrases
+
+TOPICS = "topics.toml"
+_ALIKE = ("accept", "push_back", "alternative")  # the k-th lines of these sections are written alike
+_NEEDED = ("situation", "corrected", *_ALIKE)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One kind in one language: who makes its seeds, and the phrases that dress them."""
+
+    kind: str
+    seeder: Seeder
+    phrases: Phrases
+
+    def directions(self) -> Mapping[str, Sequence[str]]:
+        """What the user may be about to do, by task: the sections ``direction: TASK``."""
+        sections = self.phrases.sections.items()
+        return {name.partition(": ")[2]: lines for name, lines in sections if name.startswith("direction: ")}
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Everything of one language."""
+
+    language: str
+    common: Phrases
+    books: Mapping[str, Book]
+    topics: Topics
+
+
+def load_shelves(folders: Sequence[Path], languages: Sequence[str], kinds: Sequence[str]) -> tuple[Shelf, ...]:
+    """Read the wanted kinds in every wanted language.
+
+    Args:
+        folders: where books are, the shipped folder first; each holds a folder per language.
+        languages, kinds: the wanted ones. A kind may be missing in a language as long as it is in another.
+
+    Raises:
+        ConfigError: a kind or a language does not exist, or a file is damaged.
+    """
+    shelves = tuple(_shelf(folders, language, kinds) for language in languages)
+    known = sorted({path.stem for folder in folders for path in folder.glob("*/*.md")} - {"common"})
+    missing = sorted(set(kinds).difference(*(shelf.books for shelf in shelves)))
+    if missing:
+        raise ConfigError(
+            f"There is no scenario kind {missing[0]!r} in the language {' or '.join(languages)}; "
+            f"the kinds are {', '.join(known)}."
+        )
+    return shelves
+
+
+def _shelf(folders: Sequence[Path], language: str, kinds: Sequence[str]) -> Shelf:
+    places = [folder / language for folder in folders if (folder / language).is_dir()]
+    if not any((place / "common.md").is_file() for place in places):
+        raise ConfigError(f"There are no phrase books for the language {language!r}; make one with common.md in it.")
+    topics = load_topics([place / TOPICS for place in places if (place / TOPICS).is_file()])
+    found = {kind: _merged(places, kind) for kind in ("common", *kinds)}
+    books = {kind: _book(kind, phrases) for kind, phrases in found.items() if phrases and kind != "common"}
+    common = found["common"]
+    assert common is not None  # looked for above  # noqa: S101
+    return Shelf(language, common, books, topics)
+
+
+def _merged(places: Sequence[Path], name: str) -> Phrases | None:
+    """The phrases of one name from every place that has it, a user's lines behind the shipped ones."""
+    parts = [load_phrases(place, name) for place in places if (place / f"{name}.md").is_file()]
+    if not parts:
+        return None
+    sections: dict[str, tuple[str, ...]] = {}
+    for part in parts:
+        for title, lines in part.sections.items():
+            sections[title] = tuple(dict.fromkeys((*sections.get(title, ()), *lines)))
+    return Phrases(name, frozenset().union(*(part.placeholders for part in parts)), sections)
+
+
+def _book(kind: str, phrases: Phrases) -> Book:
+    if kind not in SEEDERS and "cases" not in phrases.sections:
+        raise ConfigError(f"The phrase book {kind} is no kind that dreamloop knows; give it a section '## cases'.")
+    for section in _NEEDED:
+        phrases[section]  # says what is missing
+    lengths = {section: len(phrases[section]) for section in _ALIKE}
+    if len(set(lengths.values())) > 1:
+        raise ConfigError(f"In the phrase book {kind} the reply sections need equally many lines; they have {lengths}.")
+    book = Book(kind, SEEDERS.get(kind, curated), phrases)
+    if not book.directions():
+        raise ConfigError(f"The phrase book {kind} needs a section '## direction: tell' or of another task.")
+    return book

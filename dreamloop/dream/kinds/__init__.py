@@ -1,0 +1,33 @@
+"""The kinds of scenario, with what is wrong about the wrong side of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dreamloop.dream.kinds import aims, arithmetic, calendar, memory, software, world
+from dreamloop.dream.seeds import Seeder
+
+SEEDERS: Mapping[str, Seeder] = {
+    "sums": arithmetic.sums, "products": arithmetic.products, "units": arithmetic.units,
+    "dates": calendar.dates, "clock": calendar.clock,
+    "notes": memory.notes, "updates": memory.updates, "lists": memory.lists, "constraints": memory.constraints,
+    "facts": world.facts, "premises": world.premises,
+    "code": software.code, "bugs": software.bugs, "commands": software.commands,
+    "goals": aims.goals, "opinions": aims.opinions,
+}  # fmt: skip
+
+WRONGNESS: Mapping[str, str] = {
+    "sums": "arithmetic", "products": "arithmetic", "units": "unit or date", "dates": "unit or date",
+    "clock": "unit or date", "notes": "contradiction", "updates": "contradiction", "lists": "contradiction",
+    "constraints": "contradiction", "facts": "false fact", "premises": "false premise", "code": "buggy code",
+    "bugs": "buggy code", "commands": "destructive command", "goals": "harm to the goal", "opinions": "opinion",
+}  # fmt: skip
+
+# What keeps abilities from being unlearned, by the capability that the gate measures.
+TECHNICAL: Mapping[str, frozenset[str]] = {
+    "arithmetic": frozenset({"sums", "products", "units", "dates", "clock"}),
+    "code": frozenset({"code", "bugs", "commands"}),
+}
+
+# Whose wrong side shows in single words, because only knowledge of the world tells it from the right one.
+LEXICAL = frozenset({"facts", "premises", "goals", "constraints", "opinions"})

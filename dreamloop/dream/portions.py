@@ -1,0 +1,69 @@
+"""How many of each kind a night dreams: the configured share of technical ones, the rest evenly, none too many.
+
+Kinds that were dreamed least come first, so that nights of ten twins cover fifteen kinds within two.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from dreamloop.dream.axes import Coverage
+from dreamloop.dream.kinds import TECHNICAL
+
+RISE = 1.5  # by which the technical share grows while an ability falls
+_HIGHEST = 0.8
+
+
+def technical_share(configured: float, falling: Collection[str]) -> float:
+    """The share of technical scenarios tonight: the configured one, half as much again while an ability falls."""
+    return min(configured * RISE, max(_HIGHEST, configured)) if falling else configured
+
+
+def portions(
+    count: int, kinds: Sequence[str], share: float, largest: float, falling: Collection[str], coverage: Coverage,
+    rng: random.Random,
+) -> list[str]:  # fmt: skip
+    """The kind of each of tonight's twins, in random order.
+
+    Args:
+        count: twins. kinds: those there are.
+        share: of technical kinds among them, as `technical_share` gives it.
+        largest: share that one kind may have; at least one of each is allowed.
+        falling: abilities that the gate saw falling; kinds that practise them come first among the technical ones.
+        coverage: what was dreamed before. rng: decides among equals.
+    """
+    technical = [kind for kind in kinds if any(kind in own for own in TECHNICAL.values())]
+    other = [kind for kind in kinds if kind not in technical]
+    wanted = _drawn(count * (share if other else 1.0), rng) if technical else 0
+    most = max(1, int(count * largest))
+    helping = [kind for kind in technical if any(kind in TECHNICAL[name] for name in falling if name in TECHNICAL)]
+    first = min(wanted, -(-2 * wanted // 3)) if helping else 0  # two thirds of them practise what falls
+    chosen = _least(first, helping, most, Counter(), coverage, rng)
+    chosen = _least(wanted, technical, most, chosen, coverage, rng)
+    chosen = _least(count, other or technical, most, chosen, coverage, rng)
+    night = list(chosen.elements())
+    rng.shuffle(night)
+    return night
+
+
+def _drawn(exact: float, rng: random.Random) -> int:
+    """A whole number that is the exact one on average: a third of a twin is one twin every third night."""
+    whole = int(exact)
+    return whole + (rng.random() < exact - whole)
+
+
+def _least(
+    until: int, kinds: Sequence[str], most: int, chosen: Counter[str], coverage: Coverage, rng: random.Random
+) -> Counter[str]:
+    """Fill up with what was dreamed least, no kind more often than ``most`` unless all are full."""
+    chosen = chosen.copy()
+    while chosen.total() < until and kinds:
+        open_ones = [kind for kind in kinds if chosen[kind] < most]
+        if not open_ones:
+            most += 1
+            continue
+        used = {kind: (coverage.count("kind", kind) + chosen[kind], rng.random()) for kind in open_ones}
+        chosen[min(used, key=lambda kind: used[kind])] += 1
+    return chosen

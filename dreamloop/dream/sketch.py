@@ -1,0 +1,207 @@
+"""A seed in words, before anybody has said them: what happened, what the user is about to do, and everything around it.
+
+A sketch holds both sides of a scenario at once. The direction keeps its slots ``{claim}`` and ``{other}``; filling them
+one way or the other is the only difference between twins, whoever wrote the words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dreamloop.dream.axes import DEMANDS, INSISTING, LENGTHS, MANNERS, TONES, TURNS, Draw
+from dreamloop.dream.books import Book, Shelf
+from dreamloop.dream.grammar import expand
+from dreamloop.dream.kinds import WRONGNESS
+from dreamloop.dream.seeds import Seed
+from dreamloop.prompts import fill
+from dreamloop.records import Author, Axis, Context, Message, Scenario, Side, Twins, digest_of, flatten
+
+_FILLERS = {"short": 0, "medium": 1, "long": 3}
+_INSISTS = 4  # turns from which the direction is given three times
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around a scenario and is the same for twins.
+
+    ``aside`` are sentences that have nothing to do with it, ``opening`` and ``opened`` a first exchange about nothing,
+    ``heard`` what the assistant says before the direction, ``waits`` what it says to the direction before the user
+    insists with ``insists``. What a frame has not is empty.
+    """
+
+    system: str
+    persona: str
+    aside: str
+    tone: str
+    turns: int
+    opening: str
+    opened: str
+    heard: str
+    waits: tuple[str, ...]
+    insists: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """Both sides of a scenario.
+
+    ``values`` are what the situation was filled with. ``accept`` and ``push_back`` are replies whose claims are slots.
+    """
+
+    kind: str
+    seed: Seed
+    template: str
+    sentence: str
+    values: tuple[str, ...]
+    situation: str
+    direction: str
+    frame: Frame
+    accept: str
+    push_back: str
+    axes: tuple[Axis, ...]
+    worded_by: Author = "grammar"
+    replies_by: Author = "grammar"
+
+
+def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corrected_share: float) -> Sketch:
+    """Draw a seed of a kind and dress it.
+
+    Args:
+        book, shelf: the kind and its language. draw: all choices.
+        alternative_share, corrected_share: of the scenarios whose replies have this manner; the others push back.
+    """
+    draw.take("kind", book.kind)
+    draw.take("language", shelf.language)
+    draw.take("wrongness", WRONGNESS.get(book.kind, "false fact"))
+    seed = book.seeder(draw, book.phrases, shelf.topics)
+    draw.take("domain", seed.domain)
+    if case := draw.chosen.pop("case", None):
+        draw.take("case", f"{book.kind}/{_name(case)}")
+    names = draw.rng.sample(list(shelf.common["names"]), 3)
+    values = {**seed.values, "name": names[0]}
+    wording = _least(draw, "situation", book, book.phrases["situation"])
+    said = expand(wording, draw.rng)
+    task = draw.even("task", list(book.directions()))
+    direction = expand(_least(draw, "direction", book, book.directions()[task]), draw.rng)
+    shares = {"push back": 1 - alternative_share - corrected_share, "alternative": alternative_share,
+              "corrected": corrected_share}  # fmt: skip
+    accept, push_back = _replies(book, draw, draw.even("manner", list(MANNERS), shares))
+    frame = _frame(shelf, draw, names[1:], seed.domain)
+    return Sketch(
+        book.kind, seed, f"{book.kind}/{_name(wording)}", f"{book.kind}/{_name(said)}",
+        tuple(values.values()), fill(said, values), _keeping_claims(direction, values), frame,
+        _keeping_claims(accept, values), _keeping_claims(push_back, values), draw.axes(),
+    )  # fmt: skip
+
+
+def twins_of(drawn: Sketch) -> Twins:
+    """Both scenarios of a sketch, under one name."""
+    seed = drawn.seed
+    right = _scenario(drawn, "right", "")
+    twin = digest_of(flatten(right.context), seed.wrong, drawn.accept, drawn.push_back)[:16]
+    return Twins(_scenario(drawn, "right", twin), _scenario(drawn, "wrong", twin))
+
+
+def claims(seed: Seed, side: Side) -> Mapping[str, str]:
+    """What the slots hold on one side: its claim, and the other side's."""
+    pair = (seed.right, seed.wrong) if side == "right" else (seed.wrong, seed.right)
+    return dict(zip(("claim", "other"), pair, strict=True))
+
+
+def context_of(drawn: Sketch, side: Side) -> Context:
+    """The dialogue up to where the assistant has to reply."""
+    frame = drawn.frame
+    direction = capital(fill(drawn.direction, claims(drawn.seed, side)))
+    facts = _joined(frame.persona, capital(drawn.situation), frame.aside)
+    turns: list[str] = [facts, frame.heard, _joined(direction, frame.tone)]
+    if frame.turns == 1:
+        turns = [_joined(facts, direction, frame.tone)]
+    for waits, insists in zip(frame.waits, frame.insists, strict=True):
+        turns += [waits, _joined(direction, insists)]
+    if frame.opening:
+        turns = [frame.opening, frame.opened, *turns]
+    said = tuple(Message("assistant" if k % 2 else "user", text) for k, text in enumerate(turns))
+    return (Message("system", frame.system), *said) if frame.system else said
+
+
+def capital(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def _scenario(drawn: Sketch, side: Side, twin: str) -> Scenario:
+    held = claims(drawn.seed, side)
+    return Scenario(
+        drawn.kind, drawn.template, side, twin, context_of(drawn, side), capital(fill(drawn.accept, held)),
+        capital(fill(drawn.push_back, held)), drawn.seed.truth, held["claim"], (*drawn.axes, Axis("sentence", drawn.sentence)),
+        "weak" if drawn.seed.judged else "strong", drawn.worded_by, drawn.replies_by,
+    )  # fmt: skip
+
+
+def _replies(book: Book, draw: Draw, manner: str) -> tuple[str, str]:
+    """What accepts, and what does not; the k-th lines of the sections are written alike, so length says nothing."""
+    phrases = book.phrases
+    if manner == "corrected":
+        accept, _, push_back = draw.rng.choice(phrases["corrected"]).partition(" | ")
+        return accept.strip(), push_back.strip()
+    against = phrases["alternative" if manner == "alternative" else "push_back"]
+    return draw.rng.choice(list(zip(phrases["accept"], against, strict=True)))
+
+
+def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame:
+    common = shelf.common
+    turns = int(draw.even("turns", TURNS))
+    insisting = turns >= _INSISTS
+    tone = draw.take("tone", INSISTING) if insisting else draw.even("tone", TONES)
+    values = {"name": names[0], "domain": domain}
+
+    def say(section: str) -> str:
+        return fill(expand(draw.rng.choice(common[section]), draw.rng), values)
+
+    demands = _demands(draw)
+    system = " ".join(say(f"demands: {demand}") for demand in demands)
+    lines = {line.partition(": ")[0]: line.partition(": ")[2] for line in common["personas"]}
+    persona = draw.even("persona", ["none", *lines], {"none": len(lines) / 2, **dict.fromkeys(lines, 1.0)})
+    asides = draw.rng.sample(list(common["filler"]), _FILLERS[draw.even("length", LENGTHS)])
+    return Frame(
+        system=system,
+        persona=expand(lines[persona], draw.rng) if persona != "none" else "",
+        aside=" ".join(fill(expand(aside, draw.rng), values | {"name": names[1]}) for aside in asides),
+        tone="" if insisting or tone == "plain" else say(f"tone: {tone}"),
+        turns=turns,
+        opening=say("opening") if turns == 3 else "",
+        opened=say("opening reply") if turns == 3 else "",
+        heard=say("heard") if turns > 1 else "",
+        waits=tuple(draw.rng.sample(list(common["waiting"]), 2)) if insisting else (),
+        insists=(say("insist: second"), say("insist: third")) if insisting else (),
+    )
+
+
+def _demands(draw: Draw) -> tuple[str, ...]:
+    """Any set of the demands, the least used first; half of the scenarios have none."""
+    sets = [tuple(d for k, d in enumerate(DEMANDS) if bits >> k & 1) for bits in range(1 << len(DEMANDS))]
+    names = {" + ".join(one) or "none": one for one in sets}
+    weights = {name: float(len(sets) - 1 if name == "none" else 1) for name in names}
+    return names[draw.even("constraints", list(names), weights)]
+
+
+def _least(draw: Draw, axis: str, book: Book, lines: Sequence[str]) -> str:
+    """The line that was used least, counted under a name that stays when lines are added before it."""
+    named = {f"{book.kind}/{_name(line)}": line for line in lines}
+    return named[draw.even(axis, list(named))]
+
+
+def _keeping_claims(text: str, values: Mapping[str, str]) -> str:
+    return fill(text, {**values, "claim": "{claim}", "other": "{other}"})
+
+
+def _joined(*parts: str) -> str:
+    """The parts in one paragraph; what ends in code or a name gets its own line."""
+    said = [part for part in parts if part]
+    return "".join(part + (" " if part[-1] in ".?!" else "\n") for part in said).rstrip()
+
+
+def _name(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()[:8]

@@ -1,0 +1,96 @@
+"""The engine says a scenario's two sentences in other words; what is not faithful is refused, and grammar's words stay.
+
+Situation and direction are asked for apart, because the claim may be exchanged in the direction only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from dreamloop.dream.proof import unfaithful, whole
+from dreamloop.dream.sketch import Sketch, claims
+from dreamloop.model.sampler import Request
+from dreamloop.prompts import Phrases, fill
+from dreamloop.records import Message, Reply
+
+_SLOTS = ("{claim}", "{other}")
+_ROOM = 2.5  # tokens that a word of an answer may take
+_HOT = 0.8
+
+
+def requests(drawn: Sketch, prompt: Phrases) -> list[Request]:
+    """What to ask for a sketch: its situation, then its direction."""
+    direction = fill(drawn.direction, claims(drawn.seed, "right"))
+    return [_request(sentence, prompt) for sentence in (drawn.situation, direction)]
+
+
+def reworded(
+    drawn: Sketch, situations: Sequence[Reply], directions: Sequence[Reply], discards: Counter[str]
+) -> Sketch:
+    """The sketch with the first faithful answer for each sentence; its own words where there is none."""
+    situation = _first(drawn.situation, situations, drawn.values, drawn.kind, discards)
+    held = claims(drawn.seed, "right")
+    direction = fill(drawn.direction, held)
+    said = _first(direction, directions, (*drawn.values, *held.values()), drawn.kind, discards)
+    slotted = with_slots(said, held) if said else ""
+    if said and [slotted.count(slot) for slot in _SLOTS] != [drawn.direction.count(slot) for slot in _SLOTS]:
+        discards[f"{drawn.kind}: in other words: lost the claim"] += 1
+        slotted = ""
+    if not situation and not slotted:
+        return drawn
+    sentence = drawn.sentence
+    if situation:
+        sentence = f"{drawn.kind}/{hashlib.sha256(_blank(situation, drawn.values).encode()).hexdigest()[:8]}"
+    return replace(
+        drawn, situation=situation or drawn.situation, direction=slotted or drawn.direction, sentence=sentence,
+        worded_by="engine",
+    )  # fmt: skip
+
+
+def with_slots(text: str, held: Mapping[str, str]) -> str:
+    """The text with its claims as slots again; the longer claim is looked for first, one may stand inside the other."""
+    longest = sorted(held.items(), key=lambda item: -len(item[1]))
+    for slot, value in longest:
+        text = whole(value).sub(lambda _, slot=slot: f"{{{slot}}}", text)  # type: ignore[misc] # bound at once
+    return text
+
+
+def _first(original: str, answers: Sequence[Reply], kept: Sequence[str], kind: str, discards: Counter[str]) -> str:
+    """The first answer that may stand for the original and is not it."""
+    faults = []
+    for answer in answers:
+        text = answer.text.strip().strip('"').strip()
+        fault = _fault(answer, text) or unfaithful(original, text, kept)
+        if not fault:
+            return text
+        faults.append(fault)
+    if faults:
+        discards[f"{kind}: in other words: {faults[-1]}"] += 1
+    return ""
+
+
+def _fault(answer: Reply, text: str) -> str:
+    if answer.finish_reason != "stop" or answer.specials:
+        return "not finished"
+    if not text or "\n" in text or "{" in text:
+        return "not one sentence"
+    return ""
+
+
+def _request(sentence: str, prompt: Phrases) -> Request:
+    shots = [line.partition(" | ") for line in prompt["shots"]]
+    ask = prompt["ask"][0]
+    turns = [(fill(ask, {"sentence": plain}), other) for plain, _, other in shots]
+    said = [m for asked, told in turns for m in (Message("user", asked), Message("assistant", told))]
+    room = 16 + int(_ROOM * len(sentence.split()))
+    return Request((*said, Message("user", fill(ask, {"sentence": sentence}))), room, _HOT)
+
+
+def _blank(text: str, values: Sequence[str]) -> str:
+    """The sentence without its values: what two nights may not share too often."""
+    for value in sorted(values, key=len, reverse=True):
+        text = whole(value).sub("_", text)
+    return text
