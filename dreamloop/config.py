@@ -41,7 +41,9 @@ class Night(Section):
     mined_share: Share = Field(0.5, description="Largest share of them that comes from the logs; dreams fill the rest.")
     replay_share: Share = Field(0.25, description="Share of general answers among all examples of a night.")
     rewrites: int = Field(8, ge=0, description="Corrected replies that the engine writes anew per night, at most.")
-    kinds: tuple[str, ...] = Field(_KINDS, description="Kinds of scenario to dream; 'opinions' has no proof and needs a model that judges well.")
+    kinds: tuple[str, ...] = Field(
+        _KINDS, description="Kinds of scenario to dream; 'opinions' has no proof and needs a model that judges well."
+    )
 
 
 class Dream(Section):
@@ -67,7 +69,8 @@ class Dream(Section):
     )
     reworded_share: Share = Field(0.5, description="Share of the dreams that the engine says in other words.")
     sampled_share: Share = Field(0.5, description="Share of the dreams whose replies the engine writes.")
-    candidates: Count = Field(2, description="What the engine writes of each thing, of which the first sound one counts.")
+    candidates: Count = Field(2, description="Texts that the engine writes of each thing; the first sound one counts.")
+
     @model_validator(mode="after")
     def _manners_fit(self) -> Dream:
         if self.alternative_share + self.corrected_share > 1:

@@ -24,13 +24,12 @@ from dreamloop.collect.rewrite import Draft, choose, draft
 from dreamloop.collect.scrub import scrubber
 from dreamloop.collect.sources import find_files
 from dreamloop.config import Config
-from dreamloop.dream.novelty import Novelty
-from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
-from dreamloop.dream.seeds import SEEDERS
+from dreamloop.dream.scenarios import pairs_of
+from dreamloop.dreaming import Dreaming
 from dreamloop.errors import ConfigError, EngineError, InvariantBroken, ServerAway
 from dreamloop.finetune.optimizer import Moments, read_moments, write_moments
 from dreamloop.finetune.recipe import recipe_of, replay_count
-from dreamloop.finetune.replay import mixed
+from dreamloop.finetune.replay import chat_rows, mixed
 from dreamloop.finetune.rows import encode_pairs
 from dreamloop.finetune.symptoms import symptoms
 from dreamloop.finetune.train import train
@@ -38,7 +37,7 @@ from dreamloop.gate.gauges import Items
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.spill import misplaced
-from dreamloop.gate.suite import Probe, Suite
+from dreamloop.gate.suite import FEWEST_WORDS, Probe, Suite
 from dreamloop.keep import generations
 from dreamloop.keep.publish import go_live
 from dreamloop.keep.witnesses import choose_witnesses, write_witnesses
@@ -50,7 +49,17 @@ from dreamloop.model.engine import Writer, connected, writing
 from dreamloop.model.wake import Model, wake
 from dreamloop.paths import Home
 from dreamloop.prompts import load_phrases, load_prompt
-from dreamloop.records import ChatRow, Correction, Dreamed, Generation, Pair, Scenario, Skip, Step, Verdict
+from dreamloop.records import (
+    ChatRow,
+    Correction,
+    Generation,
+    Pair,
+    Scenario,
+    Skip,
+    Step,
+    Twins,
+    Verdict,
+)
 from dreamloop.settle import settle
 from dreamloop.swap import offer, prepare, swap_of
 from dreamloop.trial import Judge
@@ -161,16 +170,22 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         with night.stage("load model"):
             return _wake(night)
 
+    dreams = Dreaming(
+        night.number, night.seed, night.config, night.ledger, night.home.novelty, _held_out(night, suite),
+        night.incumbent is not None, night.progress,
+    )  # fmt: skip
     with night.stage("write"), writing(night.config, night.home, night.incumbent, model, night.progress) as writer:
         drafts = _draft(night, writer, corrections)
         answers = _replay(night, writer, suite)
+        with night.stage("dream"):
+            dreams.write(writer, _surely_dreamed(night, len(corrections)))
     with night.stage("rewrite"):
         told = load_prompt(paths.prompts_folder(), "told")
         night.ledger.record_written(night.number, choose(drafts, model().policy, model().encoder, told))
         mined = _mined_pairs(night, model(), suite)
-    with night.stage("dream"):
-        dreamed, lessons = _dream(night, suite, (night.config.night.behavioural - len(mined)) // 2)
-    pairs = [*mined, *(pair for twins in dreamed.twins for pair in pairs_of(twins))]
+    with night.stage("lessons"):
+        taught, lessons = dreams.finish((night.config.night.behavioural - len(mined)) // 2)
+    pairs = [*mined, *(pair for twins in taught for pair in pairs_of(twins))]
     if not pairs:
         return Ending("nothing to learn", "No usable pair and no fresh scenario tonight.", serving)
     replay = answers[: replay_count(len(pairs), night.config.night.replay_share)]
@@ -185,7 +200,7 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         return _reverted(night, str(error))
     with night.stage("gate"):
         elsewhere = misplaced([pair.chosen for pair in pairs], [context for _, context in suite.prompts])
-        items = Items(suite, tuple(lessons), tuple(probes_of(dreamed)), elsewhere)
+        items = Items(suite, tuple(probes_of(lessons)), tuple(probes_of(taught)), elsewhere)
         judge = Judge(night.number, night.config.gate, night.ledger, model(), night.incumbent, night.progress)
         trial, scored = judge(items, start)
     verdict = trial.verdict
@@ -250,22 +265,23 @@ def _apart_from_gate(night: _Night, pairs: Sequence[Pair], suite: Suite) -> list
     return [pair for pair, close in zip(pairs, near, strict=True) if not close]
 
 
-def _dream(night: _Night, suite: Suite, count: int) -> tuple[Dreamed, list[Probe]]:
-    """Tonight's scenarios, and fresh ones of the same kinds, or of all where none is wished, for the gate alone."""
-    kinds = night.config.night.kinds
-    books = load_books(paths.prompts_folder(), kinds or tuple(SEEDERS))
-    novelty = Novelty(night.ledger.signatures(), night.ledger.scenario_digests())
-    held_out = GateTexts(suite.texts())
-    training = dream(count if kinds else 0, books, night.seed, novelty, held_out)
-    lessons = dream(night.config.gate.lesson_twins, books, night.seed + 1, novelty, held_out)
-    night.ledger.record_dream(night.number, training, "training", [fingerprint(twins) for twins in training.twins])
-    night.ledger.record_dream(night.number, lessons, "lesson", [fingerprint(twins) for twins in lessons.twins])
-    return training, probes_of(lessons)
+def _surely_dreamed(night: _Night, corrections: int) -> int:
+    """Twins that tonight needs even if every mined pair and every correction can be used."""
+    knobs = night.config.night
+    mined = min(int(knobs.behavioural * knobs.mined_share), len(night.ledger.pending_pairs()) + corrections)
+    return (knobs.behavioural - mined) // 2
 
 
-def probes_of(dreamed: Dreamed) -> list[Probe]:
+def _held_out(night: _Night, suite: Suite) -> GateTexts:
+    """What no dream may come near: gate items, and prompts of general replay, asked or ever used."""
+    rows = [row for path in night.config.replay.chat_files for row in chat_rows(path)[0]]
+    prompts = [*_prompts(), *night.ledger.replay_prompts(), *(row.context[-1].content for row in rows)]
+    return GateTexts([*suite.texts(), *(text for text in dict.fromkeys(prompts) if len(text.split()) >= FEWEST_WORDS)])
+
+
+def probes_of(dreamed: Sequence[Twins]) -> list[Probe]:
     """Scenarios as the gate's probes. The side is the one that the seed proves, whatever a pair says."""
-    return [_probe(scenario) for twins in dreamed.twins for scenario in (twins.right, twins.wrong)]
+    return [_probe(scenario) for twins in dreamed for scenario in (twins.right, twins.wrong)]
 
 
 def _probe(scenario: Scenario) -> Probe:

@@ -2,7 +2,7 @@
 
 A home looks like this, all of it mode 0700::
 
-    ledger.db  lock  current -> generations/000041  generations/  candidates/  models/
+    ledger.db  novelty.db  lock  current -> generations/000041  generations/  candidates/  models/
     daemon.json  daemon.lock    when the next night is due, how the last ones ended
     engine.json  vllm.log    the night's own vLLM server: its process group while it runs, what it said
 """
@@ -45,6 +45,10 @@ class Home:
     @property
     def ledger(self) -> Path:
         return self.root / "ledger.db"
+
+    @property
+    def novelty(self) -> Path:
+        return self.root / "novelty.db"
 
     @property
     def lock(self) -> Path:

@@ -205,10 +205,10 @@ class Tally:
 class Scenario:
     """A dreamed situation whose direction is right or wrong, with the two replies offered to it.
 
-    ``template`` is the wording of the situation, which other scenarios may share. ``claim`` is what this side asserts and ``truth`` what proves the label, so that a
-    person or a script can check it again; where nothing can, a judge did and ``strength`` is weak. ``axes`` are the
-    choices it was made by. ``worded_by`` says who wrote situation and direction, ``replies_by`` whether an engine wrote
-    one of the replies.
+    ``template`` is the wording of the situation, which other scenarios may share. ``claim`` is what this side asserts
+    and ``truth`` what proves the label, so that a person or a script can check it again; where nothing can, a judge did
+    and ``strength`` is weak. ``axes`` are the choices it was made by. ``worded_by`` says who wrote situation and
+    direction, ``replies_by`` whether an engine wrote one of the replies.
     """
 
     kind: str

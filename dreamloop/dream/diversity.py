@@ -1,4 +1,4 @@
-"""How varied the dreams are, night by night, and whether that is falling: the first sign of a model that will parrot."""
+"""How varied the dreams are, night by night, and whether that falls: the first sign of a model that will parrot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from dreamloop.dream.axes import INSISTING, LENGTHS, MANNERS, TONES, TURNS
+from dreamloop.dream.books import Shelf
+from dreamloop.dream.sketch import demand_sets, name_of
 from dreamloop.records import Diversity, Dreamed
 
 WORDS = 600  # looked at, so that small nights and large ones compare; a night of ten twins has about 1,500
@@ -51,6 +54,22 @@ def falling(nights: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
                 "or topics with dream.books, or kinds."
             )
     return tuple(told)
+
+
+def known_values(shelves: Sequence[Shelf]) -> set[tuple[str, str]]:
+    """Every value of every axis that these shelves can give."""
+    known = {("turns", turns) for turns in TURNS} | {("length", length) for length in LENGTHS}
+    known |= {("tone", tone) for tone in (*TONES, INSISTING)} | {("manner", manner) for manner in MANNERS}
+    known |= {("constraints", name) for name in demand_sets()}
+    for shelf in shelves:
+        known |= {("language", shelf.language)} | {("domain", domain) for domain in shelf.topics}
+        known |= {("persona", line.partition(": ")[0]) for line in shelf.common["personas"]}
+        for kind, book in shelf.books.items():
+            known |= {("kind", kind)} | {("task", task) for task in book.directions()}
+            lines = {"situation": book.phrases["situation"],
+                     "direction": [line for own in book.directions().values() for line in own]}  # fmt: skip
+            known |= {(axis, name_of(kind, line)) for axis, own in lines.items() for line in own}
+    return known
 
 
 def _said(dreamed: Dreamed) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which of two plans serves a goal better, where nothing can prove it: the engine says so in both orders, or nobody does.
+"""Which of two plans serves a goal better, where nothing proves it: the engine says so in both orders, or nobody.
 
 A model that prefers whatever stands first says the one thing and then the other; such a verdict is none.
 """

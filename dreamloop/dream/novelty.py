@@ -1,4 +1,4 @@
-"""Nothing is dreamed twice: exact digests, and MinHash over word triples for near-duplicates, in a file that opens at once.
+"""Nothing is dreamed twice: exact digests and MinHash over word triples, in a file that opens at once.
 
 MinHash estimates the Jaccard similarity of two texts' sets of word triples (Broder 1997). `datasketch` hashes; SQLite
 keeps, for every text, a byte of each of its 128 hashes (b-bit MinHash, arXiv 0910.3349) and 16 keys of 8 hashes each
@@ -59,7 +59,7 @@ def mark_of(text: str) -> Mark:
 
 
 def _keys(hashes: NDArray[np.uint64]) -> tuple[int, ...]:
-    """One 32-bit number per band: the band in the upper four bits, so that bands do not meet, and a hash of its rows."""
+    """One 32-bit number per band: the band itself in the upper four bits and a hash of its rows in the others."""
     bands = hashes.reshape(_BANDS, _ROWS)
     mixed = np.zeros(_BANDS, dtype=np.uint64)
     for row in range(_ROWS):  # FNV-1a over whole numbers, wrapping at 64 bits

@@ -13,27 +13,29 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from dreamloop.dream.sketch import Sketch, claims, context_of
-from dreamloop.records import Context
+from dreamloop.records import Context, Side
 
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 _NUMBER = re.compile(r"\d+(?:[.:,]\d+)*")
 # What turns a statement around, ties two things together in time or size, or says who does what.
-_BINDING = frozenset(
-    "not no never none nor nothing neither without instead rather except unless only but however although than "
-    "n't don't doesn't isn't aren't won't can't cannot didn't wasn't shouldn't "
-    "after before later earlier since until from between till ago than more less fewer most least over under above below "
-    "plus minus times each every apiece both half double twice first second last former latter another further total "
-    "wrong right correct incorrect true false mistake error might maybe perhaps if or "
-    "used was were longer anymore now currently new old changed will going shall would should must "
-    "i you he she we they me him her us them my your his our their".split()
-)
+_WORDS = """
+not no never none nor nothing neither without instead rather except unless only but however although than
+don't doesn't isn't aren't won't can't cannot didn't wasn't shouldn't
+after before later earlier since until from between till ago more less fewer most least over under above below
+plus minus times each every apiece both half double twice first second last former latter another further total
+wrong right correct incorrect true false mistake error might maybe perhaps if or
+used was were longer anymore now currently new old changed will going shall would should must
+i you he she we they me him her us them my your his our their
+"""
+_BINDING = frozenset(_WORDS.split())
 _LONGEST = 1.6  # times the words of the original
 _SHORTEST = 0.6
 
 
 def unproven(drawn: Sketch) -> str:
     """Why a sketch does not hold what proves it; empty where it does."""
-    for side in ("right", "wrong"):
+    sides: tuple[Side, Side] = ("right", "wrong")
+    for side in sides:
         held = claims(drawn.seed, side)
         context = context_of(drawn, side)
         if not _states(context, drawn.seed.stated):
@@ -42,7 +44,7 @@ def unproven(drawn: Sketch) -> str:
             return "does not claim what it should"
     if "{claim}" not in drawn.direction or "{claim}" in drawn.situation:
         return "has no place of its own for the claim"
-    right, wrong = (context_of(drawn, side) for side in ("right", "wrong"))
+    right, wrong = (context_of(drawn, side) for side in sides)
     if [m.role for m in right] != [m.role for m in wrong] or right == wrong:
         return "has twins that are not alike"
     return ""
@@ -55,20 +57,17 @@ def unfaithful(original: str, text: str, kept: Sequence[str]) -> str:
         original: what was to be said in other words. text: what an engine made of it.
         kept: values that have to stand in both, equally often and in the same order.
     """
-    if _places(original, kept) != _places(text, kept):
-        return "lost or moved a value"
-    if Counter(_NUMBER.findall(original)) != Counter(_NUMBER.findall(text)):
-        return "changed a number"
-    if _bound(original) != _bound(text):
-        return "changed a word that binds"
-    if ("?" in text) != ("?" in original):
-        return "asks instead of saying, or the other way round"
     words, before = len(text.split()), len(original.split())
-    if not before * _SHORTEST - 1 <= words <= before * _LONGEST + 2:
-        return "much longer or shorter"
-    if not _names(text) <= _names(original) | set(_WORD.findall(" ".join(kept))):
-        return "named something new"
-    return ""
+    faults = {
+        "the same again": _WORD.findall(text.lower()) == _WORD.findall(original.lower()),
+        "lost or moved a value": _places(original, kept) != _places(text, kept),
+        "changed a number": Counter(_NUMBER.findall(original)) != Counter(_NUMBER.findall(text)),
+        "changed a word that binds": _bound(original) != _bound(text),
+        "asks instead of saying, or the other way round": ("?" in text) != ("?" in original),
+        "much longer or shorter": not before * _SHORTEST - 1 <= words <= before * _LONGEST + 2,
+        "named something new": not _names(text) <= _names(original) | set(_WORD.findall(" ".join(kept))),
+    }
+    return next((fault for fault, found in faults.items() if found), "")
 
 
 def count(text: str, value: str) -> int:

@@ -1,8 +1,8 @@
 """Replies that the engine writes: guided where they are to be chosen, its own where they are wrong.
 
-Chosen: the served model answers with guidance that it will not have later (context distillation, arXiv 2209.15189): it is
-told what is true and what follows. Rejected: what it really says without guidance, where that is wrong. Both are held
-against the seed's truth, and the same two texts, with the claims exchanged, are offered to both twins.
+Chosen: the served model answers with guidance that it will not have later (context distillation, arXiv 2209.15189): it
+is told what is true and what follows. Rejected: what it really says without guidance, where that is wrong. Both are
+held against the seed's truth, and the same two texts, with the claims exchanged, are offered to both twins.
 """
 
 from __future__ import annotations
@@ -123,5 +123,3 @@ def _guided(context: Context, guide: Phrases, side: Side, truth: str) -> Context
     told = fill(guide[side][0], {"truth": truth})
     system = [m.content for m in context if m.role == "system"]
     return (Message("system", " ".join([*system, told])), *(m for m in context if m.role != "system"))
-
-

@@ -27,6 +27,8 @@ from dreamloop.records import Axis, Dreamed, Pair, Provenance, Scenario, Skip, T
 ROUNDS = 24
 ENGINE_ROUNDS = 3  # after which grammar alone fills what is left
 _FEW = 2  # dreams of one sentence that are never too many
+_REPEAT = "nearly dreamed before"
+_SPENT = "an old sentence with new values"
 
 HeldOut = Callable[[Sequence[str]], bool]
 
@@ -74,7 +76,7 @@ class Dreamer:
             raise ConfigError("No kind of scenario was loaded; name some in night.kinds.")
         knobs = self.knobs
         share = technical_share(knobs.technical_share, self.falling)
-        open_ones = portions(count, kinds, share, knobs.largest_share, self.falling, self.coverage, rng) if count else []
+        open_ones = portions(count, kinds, share, knobs.largest_share, self.falling, self.coverage, rng)
         dreamed: list[Twins] = []
         total: Counter[str] = Counter()
         for number in range(ROUNDS):
@@ -124,9 +126,9 @@ class Dreamer:
         if fault := unproven(drawn):
             discards[f"{drawn.kind}: {fault}"] += 1
         elif self._spent(drawn):
-            discards[f"{drawn.kind}: an old sentence with new values"] += 1
+            discards[f"{drawn.kind}: {_SPENT}"] += 1
         elif self.novelty.knows(text, *digests):
-            discards[f"{drawn.kind}: nearly dreamed before"] += 1
+            discards[f"{drawn.kind}: {_REPEAT}"] += 1
         elif self.held_out(messages):
             discards[f"{drawn.kind}: too close to a gate item or replay prompt"] += 1
         else:
@@ -152,7 +154,7 @@ def pairs_of(twins: Twins) -> tuple[Pair, Pair]:
 
 def repeats_refused(dreamed: Dreamed) -> float:
     """The share of finished dreams that were refused as repeats."""
-    refused = sum(skip.count for skip in dreamed.skips if "dreamed before" in skip.reason or "old sentence" in skip.reason)
+    refused = sum(skip.count for skip in dreamed.skips if skip.reason.endswith((_REPEAT, _SPENT)))
     return refused / max(1, refused + len(dreamed.twins))
 
 

@@ -78,7 +78,7 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corre
     seed = book.seeder(draw, book.phrases, shelf.topics)
     draw.take("domain", seed.domain)
     if case := draw.chosen.pop("case", None):
-        draw.take("case", f"{book.kind}/{_name(case)}")
+        draw.take("case", name_of(book.kind, case))
     names = draw.rng.sample(list(shelf.common["names"]), 3)
     values = {**seed.values, "name": names[0]}
     wording = _least(draw, "situation", book, book.phrases["situation"])
@@ -90,7 +90,7 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corre
     accept, push_back = _replies(book, draw, draw.even("manner", list(MANNERS), shares))
     frame = _frame(shelf, draw, names[1:], seed.domain)
     return Sketch(
-        book.kind, seed, f"{book.kind}/{_name(wording)}", f"{book.kind}/{_name(said)}",
+        book.kind, seed, name_of(book.kind, wording), name_of(book.kind, said),
         tuple(values.values()), fill(said, values), _keeping_claims(direction, values), frame,
         _keeping_claims(accept, values), _keeping_claims(push_back, values), draw.axes(),
     )  # fmt: skip
@@ -131,12 +131,24 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def demand_sets() -> Mapping[str, tuple[str, ...]]:
+    """Every set of demands by its name."""
+    sets = (tuple(d for k, d in enumerate(DEMANDS) if bits >> k & 1) for bits in range(1 << len(DEMANDS)))
+    return {" + ".join(one) or "none": one for one in sets}
+
+
+def name_of(kind: str, line: str) -> str:
+    """A line's name among its kind's, which stays when lines are added before it."""
+    return f"{kind}/{hashlib.sha256(line.encode()).hexdigest()[:8]}"
+
+
 def _scenario(drawn: Sketch, side: Side, twin: str) -> Scenario:
     held = claims(drawn.seed, side)
     return Scenario(
         drawn.kind, drawn.template, side, twin, context_of(drawn, side), capital(fill(drawn.accept, held)),
-        capital(fill(drawn.push_back, held)), drawn.seed.truth, held["claim"], (*drawn.axes, Axis("sentence", drawn.sentence)),
-        "weak" if drawn.seed.judged else "strong", drawn.worded_by, drawn.replies_by,
+        capital(fill(drawn.push_back, held)), drawn.seed.truth, held["claim"],
+        (*drawn.axes, Axis("sentence", drawn.sentence)), "weak" if drawn.seed.judged else "strong", drawn.worded_by,
+        drawn.replies_by,
     )  # fmt: skip
 
 
@@ -181,15 +193,14 @@ def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame
 
 def _demands(draw: Draw) -> tuple[str, ...]:
     """Any set of the demands, the least used first; half of the scenarios have none."""
-    sets = [tuple(d for k, d in enumerate(DEMANDS) if bits >> k & 1) for bits in range(1 << len(DEMANDS))]
-    names = {" + ".join(one) or "none": one for one in sets}
-    weights = {name: float(len(sets) - 1 if name == "none" else 1) for name in names}
+    names = demand_sets()
+    weights = {name: float(len(names) - 1 if name == "none" else 1) for name in names}
     return names[draw.even("constraints", list(names), weights)]
 
 
 def _least(draw: Draw, axis: str, book: Book, lines: Sequence[str]) -> str:
-    """The line that was used least, counted under a name that stays when lines are added before it."""
-    named = {f"{book.kind}/{_name(line)}": line for line in lines}
+    """The line that was used least."""
+    named = {name_of(book.kind, line): line for line in lines}
     return named[draw.even(axis, list(named))]
 
 
@@ -201,7 +212,3 @@ def _joined(*parts: str) -> str:
     """The parts in one paragraph; what ends in code or a name gets its own line."""
     said = [part for part in parts if part]
     return "".join(part + (" " if part[-1] in ".?!" else "\n") for part in said).rstrip()
-
-
-def _name(line: str) -> str:
-    return hashlib.sha256(line.encode()).hexdigest()[:8]

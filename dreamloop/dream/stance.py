@@ -1,7 +1,7 @@
 """Does a reply accept or push back? Read from its words, and only where they all say the same.
 
-A reply of which both can be read, or neither, has no stance here and is not trained on: a label that is guessed would be
-worse than none.
+A reply of which both can be read, or neither, has no stance here and is not trained on: a guessed label would be worse
+than none.
 """
 
 from __future__ import annotations

@@ -5,13 +5,12 @@ Situation and direction are asked for apart, because the claim may be exchanged 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dreamloop.dream.proof import unfaithful, whole
-from dreamloop.dream.sketch import Sketch, claims
+from dreamloop.dream.sketch import Sketch, claims, name_of
 from dreamloop.model.sampler import Request
 from dreamloop.prompts import Phrases, fill
 from dreamloop.records import Message, Reply
@@ -27,9 +26,7 @@ def requests(drawn: Sketch, prompt: Phrases) -> list[Request]:
     return [_request(sentence, prompt) for sentence in (drawn.situation, direction)]
 
 
-def reworded(
-    drawn: Sketch, situations: Sequence[Reply], directions: Sequence[Reply], discards: Counter[str]
-) -> Sketch:
+def reworded(drawn: Sketch, situations: Sequence[Reply], directions: Sequence[Reply], discards: Counter[str]) -> Sketch:
     """The sketch with the first faithful answer for each sentence; its own words where there is none."""
     situation = _first(drawn.situation, situations, drawn.values, drawn.kind, discards)
     held = claims(drawn.seed, "right")
@@ -43,7 +40,7 @@ def reworded(
         return drawn
     sentence = drawn.sentence
     if situation:
-        sentence = f"{drawn.kind}/{hashlib.sha256(_blank(situation, drawn.values).encode()).hexdigest()[:8]}"
+        sentence = name_of(drawn.kind, _blank(situation, drawn.values))
     return replace(
         drawn, situation=situation or drawn.situation, direction=slotted or drawn.direction, sentence=sentence,
         worded_by="engine",

@@ -21,7 +21,7 @@ T = TypeVar("T")
 Wanted = str | int | bool | tuple[str, ...]
 
 _FEWEST_QUICK = 6  # templates, documents or requests: an interval needs five
-_FEWEST_WORDS = 5  # a text of fewer words says nothing about where it comes from
+FEWEST_WORDS = 5  # a text of fewer words says nothing about where it comes from
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Suite:
 
     def texts(self) -> list[str]:
         """Every message and document that is long enough to be recognised, to hold training data against."""
-        return [text for text in dict.fromkeys(self._texts()) if len(text.split()) >= _FEWEST_WORDS]
+        return [text for text in dict.fromkeys(self._texts()) if len(text.split()) >= FEWEST_WORDS]
 
     def _texts(self) -> Iterator[str]:
         contexts = [probe.context for probe in self.probes]

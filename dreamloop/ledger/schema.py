@@ -174,6 +174,40 @@ def trials(db: Database) -> None:
         _append_only(db, table)
 
 
+_DREAMS = """
+ALTER TABLE scenarios ADD COLUMN template TEXT NOT NULL DEFAULT '';
+ALTER TABLE scenarios ADD COLUMN claim TEXT NOT NULL DEFAULT '';
+ALTER TABLE scenarios ADD COLUMN axes TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE scenarios ADD COLUMN strength TEXT NOT NULL DEFAULT 'strong';
+ALTER TABLE scenarios ADD COLUMN worded_by TEXT NOT NULL DEFAULT 'grammar';
+ALTER TABLE scenarios ADD COLUMN replies_by TEXT NOT NULL DEFAULT 'grammar';
+CREATE INDEX scenarios_by_night ON scenarios (night);
+CREATE TABLE coverage (
+    night INTEGER NOT NULL REFERENCES nights, axis TEXT NOT NULL, value TEXT NOT NULL, count INTEGER NOT NULL
+);
+CREATE TABLE taken_up (twin TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights);
+CREATE TABLE diversity (
+    night INTEGER PRIMARY KEY REFERENCES nights, twins INTEGER NOT NULL, words INTEGER NOT NULL,
+    distinct_1 REAL NOT NULL, distinct_2 REAL NOT NULL, distinct_3 REAL NOT NULL, entropy REAL NOT NULL,
+    covered REAL NOT NULL, refused REAL NOT NULL, told TEXT NOT NULL
+);
+INSERT INTO coverage SELECT night, 'kind', kind, count(*) / 2 FROM scenarios GROUP BY night, kind;
+DROP TABLE signatures;
+"""
+
+
+@migrations()
+def dreams(db: Database) -> None:
+    """What a scenario was made of, and how varied the nights are.
+
+    Signatures are gone: what must not come again is found by an index in a file of its own, made from the scenarios.
+    """
+    for statement in _statements(_DREAMS):
+        db.execute(statement)
+    for table in ("coverage", "taken_up", "diversity"):
+        _append_only(db, table)
+
+
 def _append_only(db: Database, table: str) -> None:
     for action in ("UPDATE", "DELETE"):
         db.execute(

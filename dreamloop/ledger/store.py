@@ -1,32 +1,24 @@
 """Writing the ledger: one SQLite file in WAL mode that can explain any night.
 
 Each method is one transaction, so a crash leaves whole facts or none. The past that a stage needs
-(cursors, signatures, pairs not yet used) is read here and handed to it by cycle.py.
+(cursors, pairs not yet used) is read here and handed to it by cycle.py.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from sqlite_utils.db import Database
-
-from dreamloop.errors import InvariantBroken, StateError
-from dreamloop.ledger.schema import migrations
+from dreamloop.ledger.database import context_json, context_of
+from dreamloop.ledger.dreams import DreamRows
 from dreamloop.records import (
     ChatRow,
     Collected,
-    Context,
     Correction,
     Cursor,
-    Dreamed,
     Measure,
-    Message,
     Pair,
     Proof,
     Provenance,
@@ -41,22 +33,8 @@ from dreamloop.records import (
 )
 
 
-class Ledger:
+class Ledger(DreamRows):
     """One open ledger. Times are ISO 8601 in UTC and given by the caller."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._guarded():
-            self.db = Database(sqlite3.connect(path, timeout=30))
-            self.db.enable_wal()
-            self.db.execute("PRAGMA foreign_keys = ON")
-            self.db.execute("PRAGMA synchronous = FULL")
-            migrations.apply(self.db)
-        path.chmod(0o600)
-
-    def close(self) -> None:
-        """Close the file; committed rows are safe before this."""
-        self.db.close()
 
     # --- a night's frame -------------------------------------------------------------------
 
@@ -134,7 +112,7 @@ class Ledger:
             "WHERE digest NOT IN (SELECT digest FROM trained) "
             "AND digest NOT IN (SELECT digest FROM set_aside) ORDER BY rowid"
         )
-        return [Pair(_context(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
+        return [Pair(context_of(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
 
     def set_aside(self, night: int, pairs: Sequence[Pair], reason: str) -> None:
         """Pairs that will not be tried again, and why."""
@@ -146,7 +124,7 @@ class Ledger:
             "SELECT context, rejected, correction, source, conversation, turn, signal, strength FROM corrections "
             "WHERE digest NOT IN (SELECT correction FROM rewrites) ORDER BY rowid LIMIT ?", [limit],
         )  # fmt: skip
-        return [Correction(_context(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
+        return [Correction(context_of(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
 
     def record_written(self, night: int, written: Sequence[Written]) -> None:
         """The rewrites tried tonight and the pairs they gave."""
@@ -156,31 +134,6 @@ class Ledger:
                 "correction": item.correction, "night": night, "outcome": item.outcome,
                 "pair": item.pair.digest if item.pair else None,
             } for item in written])  # fmt: skip
-
-    # --- dream -----------------------------------------------------------------------------
-
-    def signatures(self) -> list[bytes]:
-        """MinHash signatures of everything dreamed so far."""
-        return [bytes(row[0]) for row in self._rows("SELECT minhash FROM signatures ORDER BY rowid")]
-
-    def scenario_digests(self) -> list[str]:
-        """Digests of every scenario dreamed so far."""
-        return [str(row[0]) for row in self._rows("SELECT digest FROM scenarios")]
-
-    def record_dream(
-        self, night: int, dreamed: Dreamed, use: Literal["training", "lesson"], signatures: Sequence[bytes]
-    ) -> None:
-        """Tonight's scenarios, each twin with its signature, and what they are for."""
-        with self._transaction():
-            self._insert("scenarios", [{
-                "digest": s.digest, "night": night, "twin": s.twin, "kind": s.kind, "side": s.side, "use": use,
-                "context": _json(s.context), "accept": s.accept, "push_back": s.push_back, "truth": s.truth,
-            } for twins in dreamed.twins for s in (twins.right, twins.wrong)])  # fmt: skip
-            self._insert("signatures", [
-                {"twin": twins.right.twin, "night": night, "minhash": mark}
-                for twins, mark in zip(dreamed.twins, signatures, strict=True)
-            ])  # fmt: skip
-            self._insert("skips", [{"night": night, **asdict(skip)} for skip in dreamed.skips])
 
     # --- finetune, gate --------------------------------------------------------------------
 
@@ -202,7 +155,7 @@ class Ledger:
         texts = {digest_of(text) for item in items for text in item.texts()}
         with self._transaction():
             self._insert("replays", [{
-                "night": night, "digest": row.digest, "context": _json(row.context), "reply": row.reply,
+                "night": night, "digest": row.digest, "context": context_json(row.context), "reply": row.reply,
                 "source": row.source,
             } for row in replay])  # fmt: skip
             self._insert("trained_texts", [{"digest": digest, "night": night} for digest in sorted(texts)])
@@ -256,70 +209,17 @@ class Ledger:
             {"proved_at": proved_at, "generation": generation, "server": server, **_finite(asdict(proof))}
         ])  # fmt: skip
 
-    # --- inside ----------------------------------------------------------------------------
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.IntegrityError as error:
-            if "gate item" in str(error):
-                raise InvariantBroken(
-                    "A training item equals a gate item, so the gate could not be trusted; the night ends."
-                ) from error
-            raise StateError(f"The ledger {self.path} refused a row ({error}).") from error
-        except sqlite3.DatabaseError as error:
-            raise StateError(
-                f"The ledger {self.path} cannot be used ({error}); free some disk space or restore the file."
-            ) from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._guarded(), self.db.conn:
-            yield
-
-    def _insert(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
-        """Inside a transaction; what is already there under its key stays as it is."""
-        for row in rows:
-            names = ", ".join(row)
-            marks = ", ".join("?" for _ in row)
-            ignore = "OR IGNORE " if table in _SEEN_AGAIN else ""
-            self.db.execute(f"INSERT {ignore}INTO {table} ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608 - names come from this file
-
-    def _write(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
-        with self._transaction():
-            self._insert(table, rows)
-
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._guarded():
-            return list(self.db.execute(query, list(values)).fetchall())
-
-    def _one(self, query: str) -> Any:
-        return self._rows(query)[0][0]
-
-
-# The same conversation or gate item may come again; a night's own rows never do.
-_SEEN_AGAIN = {"trained_texts", "pairs", "corrections", "gate_items", "replays"}
-
-
-def _json(context: Context) -> str:
-    return json.dumps([[message.role, message.content] for message in context], ensure_ascii=False)
-
-
-def _context(stored: str) -> Context:
-    return tuple(Message(role, content) for role, content in json.loads(stored))
-
 
 def _pair_row(night: int, pair: Pair) -> dict[str, Any]:
     return {
-        "digest": pair.digest, "night": night, "context": _json(pair.context), "chosen": pair.chosen,
+        "digest": pair.digest, "night": night, "context": context_json(pair.context), "chosen": pair.chosen,
         "rejected": pair.rejected, **asdict(pair.provenance),
     }  # fmt: skip
 
 
 def _correction_row(night: int, item: Correction) -> dict[str, Any]:
     return {
-        "digest": item.digest, "night": night, "context": _json(item.context), "rejected": item.rejected,
+        "digest": item.digest, "night": night, "context": context_json(item.context), "rejected": item.rejected,
         "correction": item.correction, **asdict(item.provenance),
     }  # fmt: skip
 

@@ -31,3 +31,6 @@ TECHNICAL: Mapping[str, frozenset[str]] = {
 
 # Whose wrong side shows in single words, because only knowledge of the world tells it from the right one.
 LEXICAL = frozenset({"facts", "premises", "goals", "constraints", "opinions"})
+
+# Labelled by a judge, because nothing proves them.
+UNPROVEN = frozenset({"opinions"})

@@ -57,7 +57,7 @@ def code(draw: Draw, book: Phrases, _: Topics) -> Seed:
 
 
 def bugs(draw: Draw, book: Phrases, _: Topics) -> Seed:
-    """What a function shall return, and a body that returns it or something else; each body is right for one purpose."""
+    """What a function shall return, and a body; the wrong one is the right body for the opposite purpose."""
     rows = {line: columns(line, 5) for line in book["functions"]}
     line = draw.even("case", list(rows))
     name, purpose, body, opposite, arguments = rows[line]

@@ -1,0 +1,127 @@
+"""The night's dreams between the ledger and the dream stage: what the past is, what is kept, what is still needed.
+
+The engine writes before the model is loaded for training, when it is not known yet how many of the mined pairs can be
+used; so most dreams are written early, and the grammar alone fills what is missing later. Whatever is accepted is in
+the ledger at once; a night that breaks off leaves its twins to the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dreamloop import paths
+from dreamloop.config import Config
+from dreamloop.dream.author import EngineAuthor, load_prompts
+from dreamloop.dream.axes import Coverage
+from dreamloop.dream.books import Shelf, load_shelves
+from dreamloop.dream.diversity import diversity, falling, known_values
+from dreamloop.dream.kinds import SEEDERS, UNPROVEN
+from dreamloop.dream.novelty import Novelty
+from dreamloop.dream.scenarios import Author, Dreamer, repeats_refused
+from dreamloop.ledger.store import Ledger
+from dreamloop.log import Progress
+from dreamloop.model.engine import Writer
+from dreamloop.records import Dreamed, Skip, Twins
+
+HeldOut = Callable[[Sequence[str]], bool]
+
+
+@dataclass
+class Dreaming:
+    """One night's dreams.
+
+    Args:
+        number, seed: of the night. config, ledger: the night's.
+        index: the file of the novelty index.
+        held_out: whether any of some texts comes near a gate item or a replay prompt.
+        serving: whether an adapter serves, and therefore writes. progress: where to show long steps.
+    """
+
+    number: int
+    seed: int
+    config: Config
+    ledger: Ledger
+    index: Path
+    held_out: HeldOut
+    serving: bool
+    progress: Progress
+    _ready: list[Twins] = field(default_factory=list)
+    _dreamed: list[Dreamed] = field(default_factory=list)
+
+    def write(self, writer: Writer, count: int) -> None:
+        """Let the engine have its part in the first ``count`` twins; those that a broken night left come first."""
+        self._ready = self._left_over(count if self.config.night.kinds else 0)
+        adapter: Literal["incumbent"] | None = "incumbent" if self.serving else None
+        prompts = load_prompts(paths.prompts_folder())
+        author = EngineAuthor(writer.sampler, adapter, prompts, self.config.dream, self.progress)
+        self._dream(count - len(self._ready), self.config.night.kinds, "training", self.seed, author)
+
+    def finish(self, count: int) -> tuple[list[Twins], list[Twins]]:
+        """``count`` twins to train on, the missing ones by grammar, and fresh ones for the gate's eyes only.
+
+        Lessons are of the same kinds, or of all where none is wished for.
+        """
+        kinds = self.config.night.kinds
+        if kinds:
+            self._dream(count - len(self._ready), kinds, "training", self.seed + 1, None)
+        provable = tuple(kind for kind in kinds or SEEDERS if kind not in UNPROVEN)
+        lessons = self._dream(self.config.gate.lesson_twins, provable, "lesson", self.seed + 2, None)
+        self._note_diversity(load_shelves(self._folders(), self.config.dream.languages, kinds or provable))
+        return self._ready[:count], list(lessons.twins)
+
+    def _dream(
+        self, count: int, kinds: Sequence[str], use: Literal["training", "lesson"], seed: int, author: Author | None
+    ) -> Dreamed:
+        """Dream, and put every round into the ledger and then into the index."""
+        if count <= 0 or not kinds:
+            return Dreamed((), ())
+        shelves = load_shelves(self._folders(), self.config.dream.languages, kinds)
+        novelty = Novelty(self.index, self.config.dream.threshold)
+        try:
+            novelty.catch_up(self.ledger.dreams_after(novelty.reached))
+
+            def keep(part: Dreamed) -> None:
+                self.ledger.record_dream(self.number, part, use)
+                novelty.keep(self.ledger.last_dream())
+                if use == "training":
+                    self._ready += part.twins
+
+            coverage = Coverage(self.ledger.coverage())
+            dreamer = Dreamer(
+                shelves, self.config.dream, novelty, coverage, self.held_out, author, self.ledger.falling(), keep
+            )
+            dreamed = dreamer.dream(count, seed)
+        finally:
+            novelty.close()
+        self._dreamed.append(dreamed)
+        return dreamed
+
+    def _left_over(self, count: int) -> list[Twins]:
+        """Twins of a night that broke off, but those that come near what the gate asks now."""
+        taken = self.ledger.pending_twins()[:count]
+        near = [t for t in taken if self.held_out([m.content for s in (t.right, t.wrong) for m in s.context])]
+        self.ledger.take_up(self.number, taken)
+        if near:
+            self.ledger.record_skips(self.number, [Skip("dream", "too close to a gate item", len(near))])
+        return [twins for twins in taken if twins not in near]
+
+    def _note_diversity(self, shelves: Sequence[Shelf]) -> None:
+        everything = Dreamed(
+            tuple(twins for part in self._dreamed for twins in part.twins),
+            tuple(skip for part in self._dreamed for skip in part.skips),
+        )
+        used = {(tally.axis, tally.value) for tally in self.ledger.coverage()}
+        known = known_values(shelves)
+        covered = len(known & used) / max(1, len(known))
+        tonight = diversity(everything, covered, repeats_refused(everything))
+        if tonight:
+            past = self.ledger.diversity()
+            told = falling([*past, {name: getattr(tonight, name) for name in past[0]}]) if past else ()
+            self.ledger.record_diversity(self.number, tonight, told)
+
+    def _folders(self) -> list[Path]:
+        own = self.config.dream.books
+        return [paths.prompts_folder() / "dream", *([own] if own else [])]

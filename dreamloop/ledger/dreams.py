@@ -1,0 +1,104 @@
+"""What was dreamed: every scenario, how often each choice was made, how varied the nights are."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from dreamloop.ledger.database import LedgerFile, context_json, context_of
+from dreamloop.records import Axis, Diversity, Dreamed, Scenario, Tally, Twins
+
+_ABILITIES = ("arithmetic", "code")  # the gate's, which technical scenarios practise
+_SCENARIO = (
+    "kind, template, side, twin, context, accept, push_back, truth, claim, axes, strength, worded_by, replies_by"
+)
+
+
+class DreamRows(LedgerFile):
+    """The part of the ledger that dreaming reads and writes."""
+
+    def record_dream(self, night: int, dreamed: Dreamed, use: Literal["training", "lesson"]) -> None:
+        """Accepted scenarios and what they are for, as soon as they are accepted."""
+        scenarios = [s for twins in dreamed.twins for s in (twins.right, twins.wrong)]
+        tallies = Counter((axis.name, axis.value) for twins in dreamed.twins for axis in twins.right.axes)
+        with self._transaction():
+            self._insert("scenarios", [_scenario_row(night, use, s) for s in scenarios])
+            self._insert("coverage", [
+                {"night": night, "axis": axis, "value": value, "count": count}
+                for (axis, value), count in tallies.items()
+            ])  # fmt: skip
+            self._insert("skips", [{"night": night, **asdict(skip)} for skip in dreamed.skips])
+
+    def coverage(self) -> list[Tally]:
+        """How often each value of each axis was dreamed."""
+        return [Tally(*row) for row in self._rows("SELECT axis, value, sum(count) FROM coverage GROUP BY axis, value")]
+
+    def last_dream(self) -> int:
+        """The row of the latest scenario, 0 before the first."""
+        return int(self._one("SELECT coalesce(max(rowid), 0) FROM scenarios"))
+
+    def dreams_after(self, row: int) -> Iterator[tuple[int, str, tuple[str, str]]]:
+        """Twins recorded after a row, for the novelty index: the second one's row, their text, both digests."""
+        query = f"SELECT rowid, digest, {_SCENARIO} FROM scenarios WHERE rowid > ? ORDER BY rowid"  # noqa: S608
+        with self._guarded():
+            rows = iter(self.db.execute(query, [row]))
+            for right, wrong in zip(rows, rows, strict=True):  # recorded one behind the other
+                yield wrong[0], Twins(_scenario(right[2:]), _scenario(wrong[2:])).text(), (right[1], wrong[1])
+
+    def pending_twins(self) -> list[Twins]:
+        """Twins dreamed for a training that did not happen: their night broke off. Oldest first."""
+        rows = iter(self._rows(
+            f"SELECT {_SCENARIO} FROM scenarios WHERE use = 'training' "  # noqa: S608 - column names from above
+            "AND night NOT IN (SELECT night FROM trainings) "
+            "AND twin NOT IN (SELECT twin FROM taken_up) ORDER BY rowid"
+        ))  # fmt: skip
+        return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in zip(rows, rows, strict=True)]
+
+    def take_up(self, night: int, twins: Sequence[Twins]) -> None:
+        """Twins of an earlier night that this night trains on; whatever comes of it, they are not pending again."""
+        self._write("taken_up", [{"twin": one.right.twin, "night": night} for one in twins])
+
+    def falling(self) -> frozenset[str]:
+        """Abilities that the gate last saw fall, tonight's interval or that since the base wholly below zero."""
+        rows = self._rows(
+            "SELECT name FROM measures WHERE (night, attempt) = "
+            "(SELECT night, attempt FROM measures ORDER BY night DESC, attempt DESC LIMIT 1) "
+            "AND (high < 0 OR base_high < 0)"
+        )
+        return frozenset(name.partition(".")[2] for (name,) in rows if name.startswith("capability.")) & {*_ABILITIES}
+
+    def replay_prompts(self) -> list[str]:
+        """The last user turn of every general row that was ever used."""
+        contexts = (context_of(row[0]) for row in self._rows("SELECT DISTINCT context FROM replays"))
+        return [context[-1].content for context in contexts if context]
+
+    def record_diversity(self, night: int, diversity: Diversity, told: Sequence[str]) -> None:
+        """How varied tonight's dreams are, and what that says of the trend."""
+        self._write("diversity", [{"night": night, **asdict(diversity), "told": json.dumps(list(told))}])
+
+    def diversity(self) -> list[Mapping[str, float]]:
+        """Those numbers of every night, oldest first."""
+        names = ("distinct_2", "distinct_3", "entropy", "refused")
+        rows = self._rows(f"SELECT {', '.join(names)} FROM diversity ORDER BY night")  # noqa: S608 - names from above
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _scenario_row(night: int, use: str, s: Scenario) -> dict[str, Any]:
+    return {
+        "digest": s.digest, "night": night, "twin": s.twin, "kind": s.kind, "side": s.side, "use": use,
+        "context": context_json(s.context), "accept": s.accept, "push_back": s.push_back, "truth": s.truth,
+        "template": s.template, "claim": s.claim, "axes": json.dumps([[a.name, a.value] for a in s.axes]),
+        "strength": s.strength, "worded_by": s.worded_by, "replies_by": s.replies_by,
+    }  # fmt: skip
+
+
+def _scenario(row: Sequence[Any]) -> Scenario:
+    kind, template, side, twin, context, accept, push_back, truth, claim, axes, strength, worded_by, replies_by = row
+    chosen = tuple(Axis(name, value) for name, value in json.loads(axes))
+    return Scenario(
+        kind, template, side, twin, context_of(context), accept, push_back, truth, claim, chosen, strength, worded_by,
+        replies_by,
+    )  # fmt: skip
