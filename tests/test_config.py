@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from dreamloop.config import Config, Daemon, Finetune, Gate, Night, Replay, SinceBase, Tonight, Vllm
+from dreamloop.config import Config, Daemon, Dream, Finetune, Gate, Night, Replay, SinceBase, Tonight, Vllm
 from dreamloop.config_file import load_config
 from dreamloop.finetune.recipe import recipe_of
 
@@ -13,8 +13,19 @@ def test_without_a_file_every_knob_has_its_default() -> None:
 
 
 def test_every_knob_is_explained() -> None:
-    sections: tuple[type[BaseModel], ...] = (Config, Night, Finetune, Replay, Gate, Tonight, SinceBase, Vllm, Daemon)
-    tables = {"night", "finetune", "replay", "gate", "tonight", "since_base", "vllm", "daemon"}
+    sections: tuple[type[BaseModel], ...] = (
+        Config,
+        Night,
+        Dream,
+        Finetune,
+        Replay,
+        Gate,
+        Tonight,
+        SinceBase,
+        Vllm,
+        Daemon,
+    )
+    tables = {"night", "dream", "finetune", "replay", "gate", "tonight", "since_base", "vllm", "daemon"}
     for section in sections:
         for name, field in section.model_fields.items():
             assert field.description or name in tables, name

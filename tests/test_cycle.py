@@ -49,7 +49,7 @@ def run(home: Home, config: Config) -> NightRecord:
 def test_a_night_leaves_a_row_for_everything(home: Home, config: Config) -> None:
     record = run(home, config)
     assert record.night["outcome"] in {"kept", "reverted", "inconclusive"}
-    assert [stage["stage"] for stage in record.stages][:5] == ["collect", "load model", "write", "rewrite", "dream"]
+    assert [stage["stage"] for stage in record.stages][:5] == ["collect", "load model", "dream", "write", "rewrite"]
     assert record.model is not None
     assert record.model["exactness"] < 1e-4
     assert sum(read["conversations"] for read in record.reads) >= 40

@@ -18,7 +18,7 @@ from dreamloop.log import Progress
 from dreamloop.model.policy import Adapter
 from dreamloop.model.sampler import Request, Sampler
 from dreamloop.prompts import Phrases, Prompt, load_phrases, load_prompt
-from dreamloop.records import Reply
+from dreamloop.records import Axis, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class EngineAuthor:
     def _reworded(
         self, sketches: Sequence[Sketch | None], rng: random.Random, seed: int, discards: Counter[str]
     ) -> list[Sketch | None]:
-        chosen = [one is not None and rng.random() < self.knobs.reworded_share for one in sketches]
+        chosen = [_english(one) and rng.random() < self.knobs.reworded_share for one in sketches]
         count = self.knobs.candidates
         asked = [
             [r for r in surface.requests(one, self.prompts.reword) for _ in range(count)] if one and wanted else []
@@ -84,14 +84,14 @@ class EngineAuthor:
         ]
         answers = self._answers(asked, seed, "dream: other words")
         return [
-            surface.reworded(one, own[:count], own[count:], discards) if one and own else one
+            surface.reworded(one, own, self.prompts.reword, discards) if one and own else one
             for one, own in zip(sketches, answers, strict=True)
         ]
 
     def _replied(
         self, sketches: Sequence[Sketch | None], rng: random.Random, seed: int, discards: Counter[str]
     ) -> list[Sketch | None]:
-        chosen = [one is not None and rng.random() < self.knobs.sampled_share for one in sketches]
+        chosen = [_english(one) and rng.random() < self.knobs.sampled_share for one in sketches]
         count = self.knobs.candidates
         asked = [
             replies.requests(one, self.prompts.guide, count) if one and wanted else []
@@ -110,3 +110,8 @@ class EngineAuthor:
             self.sampler.sample(flat, self.adapter, seed, self.progress, what) if flat else ()
         )
         return [[next(answers) for _ in own] for own in asked]
+
+
+def _english(drawn: Sketch | None) -> bool:
+    """The prompts are English, and so are the checks of what comes back."""
+    return drawn is not None and Axis("language", "en") in drawn.axes

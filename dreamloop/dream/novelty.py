@@ -15,7 +15,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from datasketch import MinHash
@@ -53,9 +55,20 @@ class Mark:
 def mark_of(text: str) -> Mark:
     """The text's mark, over lower-cased word triples; case and punctuation do not make a text new."""
     words = _WORD.findall(text.lower())
-    sketch = MinHash(num_perm=PERMUTATIONS, seed=_SEED, scheme=_SCHEME)
+    sketch = MinHash(num_perm=PERMUTATIONS, seed=_SEED, scheme=_SCHEME, permutations=_permutations())
     sketch.update_batch([" ".join(words[i : i + 3]).encode() for i in range(max(1, len(words) - 2))])
-    return Mark(sketch.hashvalues.astype(np.uint8).tobytes(), _keys(sketch.hashvalues.astype(np.uint64)))
+    return mark_from(sketch.hashvalues)
+
+
+def mark_from(hashes: NDArray[np.unsignedinteger[Any]]) -> Mark:
+    """The mark of 128 MinHash values."""
+    return Mark(hashes.astype(np.uint8).tobytes(), _keys(hashes.astype(np.uint64)))
+
+
+@cache
+def _permutations() -> NDArray[np.uint64]:
+    """The hash functions, which are the same for every text."""
+    return MinHash(num_perm=PERMUTATIONS, seed=_SEED, scheme=_SCHEME).permutations  # type: ignore[no-any-return] # datasketch
 
 
 def _keys(hashes: NDArray[np.uint64]) -> tuple[int, ...]:
@@ -143,10 +156,10 @@ class Novelty:
         """The file as it is; None where there is none or it is no index of this version."""
         if self._path is None or not self._path.is_file():
             return None
-        db = _connect(self._path)
+        db = sqlite3.connect(self._path, timeout=30)
         with suppress(sqlite3.DatabaseError):
             if db.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
-                return db
+                return _set_up(db)
         db.close()
         return None
 
@@ -154,7 +167,7 @@ class Novelty:
         if self._path is not None:
             for name in (self._path.name, f"{self._path.name}-wal", f"{self._path.name}-shm"):
                 self._path.with_name(name).unlink(missing_ok=True)
-        db = _connect(self._path)
+        db = _set_up(sqlite3.connect(self._path or ":memory:", timeout=30))
         for statement in (*_TABLES.split(";"), f"PRAGMA user_version = {_VERSION}"):
             db.execute(statement)
         db.commit()
@@ -179,8 +192,7 @@ _NEAR = (
 )
 
 
-def _connect(path: Path | None) -> sqlite3.Connection:
-    db = sqlite3.connect(path or ":memory:", timeout=30)
+def _set_up(db: sqlite3.Connection) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA mmap_size = 4294967296")  # the pages of a question come from the system's cache, not by reads

@@ -17,9 +17,9 @@ from typing import Protocol
 from dreamloop.config import Dream
 from dreamloop.dream.axes import Coverage, Draw
 from dreamloop.dream.books import Shelf
-from dreamloop.dream.novelty import Novelty
+from dreamloop.dream.faithful import unproven
+from dreamloop.dream.novelty import Novelty, mark_of
 from dreamloop.dream.portions import portions, technical_share
-from dreamloop.dream.proof import unproven
 from dreamloop.dream.sketch import Sketch, sketch, twins_of
 from dreamloop.errors import ConfigError
 from dreamloop.records import Axis, Dreamed, Pair, Provenance, Scenario, Skip, Twins
@@ -64,6 +64,7 @@ class Dreamer:
     author: Author | None = None
     falling: Collection[str] = ()
     keep: Callable[[Dreamed], None] = field(default=lambda _: None)
+    _accepted: Counter[str] = field(default_factory=Counter)
 
     def dream(self, count: int, seed: int) -> Dreamed:
         """Dream ``count`` fresh twins; fewer where novelty ran out, which the counted discards tell.
@@ -72,6 +73,7 @@ class Dreamer:
         """
         rng = random.Random(seed)
         kinds = sorted({kind for shelf in self.shelves for kind in shelf.books})
+        self._accepted = Counter({kind: self.coverage.count("kind", kind) for kind in kinds})
         if not kinds and count:
             raise ConfigError("No kind of scenario was loaded; name some in night.kinds.")
         knobs = self.knobs
@@ -121,26 +123,27 @@ class Dreamer:
     def _fresh(self, drawn: Sketch, discards: Counter[str]) -> Twins | None:
         """The twins, remembered, if nothing speaks against them."""
         twins = twins_of(drawn)
-        text, digests = twins.text(), (twins.right.digest, twins.wrong.digest)
+        mark, digests = mark_of(twins.text()), (twins.right.digest, twins.wrong.digest)
         messages = [m.content for s in (twins.right, twins.wrong) for m in s.context if m.role == "user"]
         if fault := unproven(drawn):
             discards[f"{drawn.kind}: {fault}"] += 1
         elif self._spent(drawn):
             discards[f"{drawn.kind}: {_SPENT}"] += 1
-        elif self.novelty.knows(text, *digests):
+        elif self.novelty.holds(mark, digests):
             discards[f"{drawn.kind}: {_REPEAT}"] += 1
         elif self.held_out(messages):
             discards[f"{drawn.kind}: too close to a gate item or replay prompt"] += 1
         else:
-            self.novelty.add(text, *digests)
+            self.novelty.insert(mark, digests)
             self.coverage.add([Axis("sentence", drawn.sentence)])
+            self._accepted[drawn.kind] += 1
             return twins
         return None
 
     def _spent(self, drawn: Sketch) -> bool:
         """Whether the sentence has had its share of the kind's dreams."""
         used = self.coverage.count("sentence", drawn.sentence)
-        return used >= max(_FEW, self.knobs.template_share * self.coverage.count("kind", drawn.kind))
+        return used >= max(_FEW, self.knobs.template_share * self._accepted[drawn.kind])
 
 
 def pairs_of(twins: Twins) -> tuple[Pair, Pair]:

@@ -5,11 +5,12 @@ Situation and direction are asked for apart, because the claim may be exchanged 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
-from dreamloop.dream.proof import unfaithful, whole
+from dreamloop.dream.faithful import unfaithful, whole
 from dreamloop.dream.sketch import Sketch, claims, name_of
 from dreamloop.model.sampler import Request
 from dreamloop.prompts import Phrases, fill
@@ -26,12 +27,14 @@ def requests(drawn: Sketch, prompt: Phrases) -> list[Request]:
     return [_request(sentence, prompt) for sentence in (drawn.situation, direction)]
 
 
-def reworded(drawn: Sketch, situations: Sequence[Reply], directions: Sequence[Reply], discards: Counter[str]) -> Sketch:
+def reworded(drawn: Sketch, answers: Sequence[Reply], prompt: Phrases, discards: Counter[str]) -> Sketch:
     """The sketch with the first faithful answer for each sentence; its own words where there is none."""
-    situation = _first(drawn.situation, situations, drawn.values, drawn.kind, discards)
+    situations, directions = answers[: len(answers) // 2], answers[len(answers) // 2 :]
+    shown = frozenset(re.findall(r"[a-z]{4,}", " ".join(prompt["shots"]).lower()))
+    situation = _first(drawn.situation, situations, drawn.values, shown, drawn.kind, discards)
     held = claims(drawn.seed, "right")
     direction = fill(drawn.direction, held)
-    said = _first(direction, directions, (*drawn.values, *held.values()), drawn.kind, discards)
+    said = _first(direction, directions, (*drawn.values, *held.values()), shown, drawn.kind, discards)
     slotted = with_slots(said, held) if said else ""
     if said and [slotted.count(slot) for slot in _SLOTS] != [drawn.direction.count(slot) for slot in _SLOTS]:
         discards[f"{drawn.kind}: in other words: lost the claim"] += 1
@@ -55,12 +58,14 @@ def with_slots(text: str, held: Mapping[str, str]) -> str:
     return text
 
 
-def _first(original: str, answers: Sequence[Reply], kept: Sequence[str], kind: str, discards: Counter[str]) -> str:
+def _first(
+    original: str, answers: Sequence[Reply], kept: Sequence[str], shown: Set[str], kind: str, discards: Counter[str]
+) -> str:
     """The first answer that may stand for the original and is not it."""
     faults = []
     for answer in answers:
         text = answer.text.strip().strip('"').strip()
-        fault = _fault(answer, text) or unfaithful(original, text, kept)
+        fault = _fault(answer, text) or unfaithful(original, text, kept, shown)
         if not fault:
             return text
         faults.append(fault)

@@ -33,9 +33,10 @@ import torch
 
 from dreamloop import cycle
 from dreamloop.config import Config
+from dreamloop.dream.axes import Coverage
+from dreamloop.dream.books import load_shelves
 from dreamloop.dream.novelty import Novelty
-from dreamloop.dream.scenarios import dream, load_books, pairs_of
-from dreamloop.dream.seeds import SEEDERS
+from dreamloop.dream.scenarios import Dreamer, pairs_of
 from dreamloop.gate.capability import coherence, score_choices
 from dreamloop.gate.gauges import Items
 from dreamloop.gate.probes import score_probes
@@ -89,12 +90,13 @@ def kept(home: Home, model: Model) -> generations.Candidate:
 
 def asked_tonight(config: Config) -> Items:
     """The whole suite, a night's fresh lessons, and a night's dose of scenarios with their replies elsewhere."""
-    books, novelty, suite = load_books(prompts_folder(), tuple(SEEDERS)), Novelty(), load_suite()
-    lessons = dream(config.gate.lesson_twins, books, SEED, novelty, lambda _: False)
-    dreamed = dream(config.night.behavioural // 2, books, SEED + 1, novelty, lambda _: False)
+    shelves, suite = load_shelves([prompts_folder() / "dream"], ["en"], config.night.kinds), load_suite()
+    dreamer = Dreamer(shelves, config.dream, Novelty(), Coverage(), lambda _: False)
+    lessons = dreamer.dream(config.gate.lesson_twins, SEED)
+    dreamed = dreamer.dream(config.night.behavioural // 2, SEED + 1)
     replies = [pair.chosen for twins in dreamed.twins for pair in pairs_of(twins)]
     elsewhere = misplaced(replies, [context for _, context in suite.prompts])
-    return Items(suite, tuple(cycle.probes_of(lessons)), tuple(cycle.probes_of(dreamed)), elsewhere)
+    return Items(suite, tuple(cycle.probes_of(lessons.twins)), tuple(cycle.probes_of(dreamed.twins)), elsewhere)
 
 
 def judged(config: Config, ledger: Ledger, model: Model, incumbent: Generation | None) -> tuple[float, Judge, Any]:

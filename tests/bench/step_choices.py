@@ -27,10 +27,12 @@ from typing import Any
 import numpy as np
 
 from dreamloop import paths
-from dreamloop.config import Config, Finetune
+from dreamloop.config import Config, Dream, Finetune
 from dreamloop.cycle import probes_of
+from dreamloop.dream.axes import Coverage
+from dreamloop.dream.books import load_shelves
 from dreamloop.dream.novelty import Novelty
-from dreamloop.dream.scenarios import dream, load_books, pairs_of
+from dreamloop.dream.scenarios import Dreamer, pairs_of
 from dreamloop.finetune.optimizer import Moments
 from dreamloop.finetune.recipe import recipe_of
 from dreamloop.finetune.replay import base_answers
@@ -66,15 +68,14 @@ class Seed:
     """Everything that one seed's nights share."""
 
     def __init__(self, folder: str, seed: int, general: Sequence[ChatRow]) -> None:
-        books = load_books(paths.prompts_folder(), Config().night.kinds)
+        shelves = load_shelves([paths.prompts_folder() / "dream"], ["en"], Config().night.kinds)
         self.suite = load_suite()
-        held_out, novelty = GateTexts(self.suite.texts()), Novelty([], [])
+        dreamer = Dreamer(shelves, Dream(), Novelty(), Coverage(), GateTexts(self.suite.texts()))
         self.folder, self.seed, self.general = folder, seed, list(general)
         self.nights = [
-            [pair for twins in dream(TWINS, books, 10 * seed + k, novelty, held_out).twins for pair in pairs_of(twins)]
-            for k in range(2)
+            [pair for twins in dreamer.dream(TWINS, 10 * seed + k).twins for pair in pairs_of(twins)] for k in range(2)
         ]
-        self.lessons = probes_of(dream(LESSONS, books, 10 * seed + 2, novelty, held_out))
+        self.lessons = probes_of(dreamer.dream(LESSONS, 10 * seed + 2).twins)
 
     def policy(self, adapter: Path | None) -> Policy:
         policy = load_policy(self.folder)

@@ -1,108 +1,147 @@
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import combinations
 
 import pytest
+from shelves import KINDS, PROVABLE, SHELF, dreamer
 
+from dreamloop.config import Dream
+from dreamloop.dream.axes import Coverage
 from dreamloop.dream.novelty import Novelty
-from dreamloop.dream.scenarios import dream, fingerprint, load_books, pairs_of
-from dreamloop.dream.seeds import SEEDERS
-from dreamloop.errors import ConfigError
+from dreamloop.dream.scenarios import pairs_of, repeats_refused
+from dreamloop.dream.sketch import Sketch
+from dreamloop.errors import EngineError
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.reading import load_suite
-from dreamloop.paths import prompts_folder
-from dreamloop.records import flatten
+from dreamloop.records import Dreamed, Skip, Tally, Twins, flatten
 
 
-def nothing_held_out(_: Sequence[str]) -> bool:
-    return False
+def tallies(dreamed: Sequence[Twins]) -> list[Tally]:
+    counts = Counter((axis.name, axis.value) for twins in dreamed for axis in twins.right.axes)
+    return [Tally(axis, value, count) for (axis, value), count in counts.items()]
 
 
-BOOKS = load_books(prompts_folder(), tuple(SEEDERS))
-
-
-def test_thirty_nights_repeat_nothing_and_hold_every_kind_and_both_sides() -> None:
+def test_thirty_nights_repeat_nothing_and_even_out_kinds_domains_and_manners() -> None:
     novelty = Novelty()
-    texts: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
+    everything: list[Twins] = []
     for night in range(30):
-        for twins in dream(10, BOOKS, night, novelty, nothing_held_out).twins:
-            texts.update(flatten(s.context) for s in (twins.right, twins.wrong))
-            kinds[twins.right.kind] += 1
-            assert (twins.right.side, twins.wrong.side) == ("right", "wrong")
+        dreamed = dreamer(novelty, Coverage(tallies(everything))).dream(10, night)
+        assert len(dreamed.twins) == 10
+        kinds = Counter(twins.right.kind for twins in dreamed.twins)
+        assert len(kinds) >= 8
+        assert max(kinds.values()) <= 2
+        everything += dreamed.twins
+    texts = Counter(flatten(s.context) for twins in everything for s in (twins.right, twins.wrong))
     assert max(texts.values()) == 1
-    assert set(kinds) == set(SEEDERS)
-    assert kinds.total() >= 290
+    counts = {(t.axis, t.value): t.count for t in tallies(everything)}
+    assert {value for axis, value in counts if axis == "kind"} == set(KINDS)
+    for axis in ("turns", "length"):
+        used = [count for (name, _), count in counts.items() if name == axis]
+        assert max(used) - min(used) <= 20
+    assert {value for axis, value in counts if axis == "domain"} >= set(SHELF.topics)
+    shares = [counts["manner", manner] / 300 for manner in ("push back", "alternative", "corrected")]
+    assert shares == [pytest.approx(share, abs=0.05) for share in (0.5, 0.3, 0.2)]
 
 
 def test_the_same_seed_and_past_give_the_same_dreams() -> None:
-    first = dream(8, BOOKS, 5, Novelty(), nothing_held_out)
-    assert dream(8, BOOKS, 5, Novelty(), nothing_held_out) == first
-    past = Novelty(fingerprint(twins) for twins in first.twins)
-    again = dream(8, BOOKS, 5, past, nothing_held_out)
-    assert not {t.right.twin for t in first.twins} & {t.right.twin for t in again.twins}
-    assert sum(skip.count for skip in again.skips) >= 1
+    first = dreamer().dream(8, 5)
+    assert dreamer().dream(8, 5) == first
+    past = Novelty()
+    for twins in first.twins:
+        past.add(twins.text(), twins.right.digest, twins.wrong.digest)
+    again = dreamer(past).dream(8, 5)
+    assert not {t.right.digest for t in first.twins} & {t.right.digest for t in again.twins}
+    assert repeats_refused(again) > 0
 
 
 def test_the_two_pairs_of_twins_offer_the_same_replies_with_the_sides_exchanged() -> None:
-    for twins in dream(7, BOOKS, 1, Novelty(), nothing_held_out).twins:
+    for twins in dreamer(knobs=Dream(corrected_share=0)).dream(30, 1).twins:
         right, wrong = pairs_of(twins)
         assert (right.chosen, right.rejected) == (wrong.rejected, wrong.chosen)
         assert right.twin == wrong.twin
         assert right.chosen == twins.right.accept
 
 
-def test_scenarios_that_share_the_wording_of_their_situation_share_its_name() -> None:
-    dreamed = dream(40, BOOKS, 2, Novelty(), nothing_held_out).twins
-    for kind in SEEDERS:
-        own = [twins for twins in dreamed if twins.right.kind == kind]
-        assert all(twins.right.template == twins.wrong.template for twins in own)
-        for a, b in combinations(own, 2):
-            alike = [_begins_as(BOOKS[kind]["situation"], t.right.context[0].content) for t in (a, b)]
-            assert (a.right.template == b.right.template) is (alike[0] == alike[1])
+def test_corrected_replies_have_one_frame_and_the_chosen_one_names_what_is_true() -> None:
+    for twins in dreamer(knobs=Dream(corrected_share=0.9, alternative_share=0.1)).dream(40, 1).twins:
+        for pair in pairs_of(twins):
+            claims = (twins.right.claim, twins.wrong.claim)
+            if any(claim in pair.chosen for claim in claims) and twins.right.kind in {"sums", "clock", "units"}:
+                assert pair.chosen.find(claims[0]) != -1
 
 
-def _begins_as(situations: Sequence[str], text: str) -> int:
-    """Which situation a text was made of: the one whose fixed words are all in it, and most of them."""
-    words = [re.sub(r"\{\w+\}", " ", situation).lower().split() for situation in situations]
-    return max(range(len(words)), key=lambda k: (all(w in text.lower() for w in words[k]), len(words[k])))
+def test_an_old_sentence_with_new_numbers_is_refused_once_it_had_its_share() -> None:
+    knobs = Dream(template_share=0.02)
+    past: list[Twins] = []
+    novelty, refused = Novelty(), 0
+    for night in range(12):
+        dreamed = dreamer(novelty, Coverage(tallies(past)), knobs=knobs).dream(60, night)
+        past += dreamed.twins
+        refused += sum(skip.count for skip in dreamed.skips if "old sentence" in skip.reason)
+    assert refused > 0
+    sentences = Counter(a.value for twins in past for a in twins.right.axes if a.name == "sentence")
+    kinds = Counter(twins.right.kind for twins in past)
+    for sentence, count in sentences.items():
+        assert count <= max(2, 0.02 * kinds[sentence.partition("/")[0]]) + 1
 
 
 def test_no_dream_comes_near_a_gate_item() -> None:
-    suite = load_suite()
+    held_out = GateTexts(load_suite().texts())
     novelty = Novelty()
-    texts = [
-        s.context[-1].content
-        for night in range(20)
-        for twins in dream(14, BOOKS, night, novelty, nothing_held_out).twins
-        for s in (twins.right, twins.wrong)
-    ]
-    assert len(texts) > 400
-    held_out = GateTexts(suite.texts())
+    twins = [t for night in range(20) for t in dreamer(novelty, held_out=held_out).dream(14, night).twins]
+    texts = [m.content for t in twins for s in (t.right, t.wrong) for m in s.context if m.role == "user"]
+    assert len(twins) >= 270
     assert not [text for text in texts if held_out([text])]
 
 
 def test_what_resembles_a_held_out_item_is_discarded_and_counted() -> None:
-    (twins,) = dream(1, BOOKS, 3, Novelty(), nothing_held_out).twins
-    held_out = GateTexts([twins.right.context[0].content])
-    again = dream(1, BOOKS, 3, Novelty(), held_out)
+    (twins,) = dreamer().dream(1, 3).twins
+    held_out = GateTexts([m.content for m in twins.right.context if m.role == "user"])
+    again = dreamer(held_out=held_out).dream(1, 3)
     assert any("gate item" in skip.reason for skip in again.skips)
 
 
 def test_two_hundred_nights_with_their_lessons_repeat_no_scenario() -> None:
-    novelty = Novelty()
+    novelty, coverage = Novelty(), Coverage()
     digests: Counter[str] = Counter()
     for night in range(200):
         for count, seed in ((10, night), (36, 10_000 + night)):
-            for twins in dream(count, BOOKS, seed, novelty, nothing_held_out).twins:
+            for twins in dreamer(novelty, coverage).dream(count, seed).twins:
                 digests.update([twins.right.digest, twins.wrong.digest])
     assert max(digests.values()) == 1
-    assert digests.total() > 10_000
+    assert digests.total() == 200 * 46 * 2
 
 
-def test_an_unknown_kind_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="riddles"):
-        load_books(prompts_folder(), ("sums", "riddles"))
+def test_where_novelty_runs_out_the_night_is_smaller_and_says_so() -> None:
+    dreamed = dreamer(held_out=lambda _: True).dream(3, 0)
+    assert dreamed.twins == ()
+    assert sum(skip.count for skip in dreamed.skips if "gave up" in skip.reason) == 3
+
+
+def test_each_round_is_kept_before_the_next_begins_so_a_dying_engine_loses_nothing() -> None:
+    kept: list[Dreamed] = []
+
+    class Dying:
+        rounds = 0
+
+        def __call__(self, sketches: Sequence[Sketch], seed: int, discards: Counter[str]) -> list[Sketch | None]:
+            self.rounds += 1
+            if self.rounds == 2:
+                raise EngineError("gone")
+            return [drawn if k % 2 else None for k, drawn in enumerate(sketches)]
+
+    asleep = dreamer(author=Dying())
+    asleep.keep = kept.append
+    with pytest.raises(EngineError):
+        asleep.dream(10, 0)
+    assert [len(part.twins) for part in kept] == [5]
+    assert all(asleep.novelty.knows(twins.text()) for twins in kept[0].twins)
+
+
+def test_without_an_engine_nobody_can_judge_an_opinion() -> None:
+    asleep = dreamer()
+    asleep.shelves = (type(PROVABLE)("en", SHELF.common, {"opinions": SHELF.books["opinions"]}, SHELF.topics),)
+    dreamed = asleep.dream(1, 0)
+    assert dreamed.twins == ()
+    assert Skip("dream", "opinions: nobody there to judge", 24) in dreamed.skips

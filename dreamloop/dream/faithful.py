@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import lru_cache
 
 from dreamloop.dream.sketch import Sketch, claims, context_of
@@ -21,6 +21,7 @@ _NUMBER = re.compile(r"\d+(?:[.:,]\d+)*")
 _WORDS = """
 not no never none nor nothing neither without instead rather except unless only but however although than
 don't doesn't isn't aren't won't can't cannot didn't wasn't shouldn't
+at in on by to of for with about into onto out off up down through against around among
 after before later earlier since until from between till ago more less fewer most least over under above below
 plus minus times each every apiece both half double twice first second last former latter another further total
 wrong right correct incorrect true false mistake error might maybe perhaps if or
@@ -30,6 +31,7 @@ i you he she we they me him her us them my your his our their
 _BINDING = frozenset(_WORDS.split())
 _LONGEST = 1.6  # times the words of the original
 _SHORTEST = 0.6
+_NEW_OF = 4  # so many words of the original allow one to be exchanged
 
 
 def unproven(drawn: Sketch) -> str:
@@ -50,14 +52,17 @@ def unproven(drawn: Sketch) -> str:
     return ""
 
 
-def unfaithful(original: str, text: str, kept: Sequence[str]) -> str:
+def unfaithful(original: str, text: str, kept: Sequence[str], shown: Set[str] = frozenset()) -> str:
     """Why a paraphrase of one sentence may not stand for it; empty where it may.
 
     Args:
         original: what was to be said in other words. text: what an engine made of it.
         kept: values that have to stand in both, equally often and in the same order.
+        shown: words of the examples that the engine was given, which small models like to copy.
     """
     words, before = len(text.split()), len(original.split())
+    old, new = _content(original), _content(text)
+    few = max(1, len(old) // _NEW_OF)
     faults = {
         "the same again": _WORD.findall(text.lower()) == _WORD.findall(original.lower()),
         "lost or moved a value": _places(original, kept) != _places(text, kept),
@@ -65,6 +70,9 @@ def unfaithful(original: str, text: str, kept: Sequence[str]) -> str:
         "changed a word that binds": _bound(original) != _bound(text),
         "asks instead of saying, or the other way round": ("?" in text) != ("?" in original),
         "much longer or shorter": not before * _SHORTEST - 1 <= words <= before * _LONGEST + 2,
+        "tied a value to something else": _ties(original, kept) != _ties(text, kept),
+        "copied an example": bool((new - old) & shown),
+        "says something else": max(len(new - old), len(old - new)) > few,
         "named something new": not _names(text) <= _names(original) | set(_WORD.findall(" ".join(kept))),
     }
     return next((fault for fault, found in faults.items() if found), "")
@@ -99,10 +107,22 @@ def _places(text: str, kept: Sequence[str]) -> list[str]:
     return [value for _, _, value in sorted(found)]
 
 
+def _ties(text: str, kept: Sequence[str]) -> list[tuple[str, str]]:
+    """Each value with the small word that ties it to what stands before: "to Bruno" is not "Bruno"."""
+    found = [(place, value) for value in dict.fromkeys(kept) for place in _occurrences(text, value)]
+    before = ((value, _WORD.findall(text[:place].lower())[-2:]) for place, value in sorted(found))
+    return [(next((word for word in reversed(words) if word in _BINDING), ""), value) for value, words in before]
+
+
 def _bound(text: str) -> Counter[str]:
     """The small words that carry the meaning; short forms are spelled out."""
     plain = text.lower().replace("’", "'").replace("i'm", "i am").replace("i'll", "i will").replace("it's", "it is")
     return Counter(word for word in _WORD.findall(plain) if word in _BINDING)
+
+
+def _content(text: str) -> set[str]:
+    """The words that say what it is about."""
+    return {word for word in _WORD.findall(text.lower()) if word not in _BINDING and len(word) > 3}
 
 
 def _names(text: str) -> set[str]:

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from shelves import KINDS, SHELF, SHIPPED, dreamer, sketches
+
+from dreamloop.dream.books import load_shelves
+from dreamloop.dream.kinds import SEEDERS, WRONGNESS
+from dreamloop.dream.sketch import twins_of
+from dreamloop.errors import ConfigError
+
+OWN = """placeholders: claim, name, other, subject
+
+## situation
+- The old sailors ask about {subject}.
+
+## direction: tell
+- I will tell {name} that it is {claim}.
+
+## accept
+- Aye, that is it.
+
+## push_back
+- Nay, that is not it.
+
+## alternative
+- Perhaps ask the captain.
+
+## corrected
+- It is {claim}. | It is {other}.
+
+## cases
+- sailing | the left side of a ship | port | starboard | any textbook
+- sailing | the right side of a ship | starboard | port | any textbook
+"""
+
+
+def test_every_kind_has_a_sort_of_wrongness_and_all_eight_sorts_are_there() -> None:
+    assert set(WRONGNESS) == set(SEEDERS)
+    assert set(WRONGNESS.values()) >= {
+        "arithmetic", "unit or date", "false fact", "buggy code", "destructive command", "contradiction",
+        "false premise", "harm to the goal",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_replies_that_stand_for_each_other_are_written_alike(kind: str) -> None:
+    phrases = SHELF.books[kind].phrases
+    for section in ("push_back", "alternative"):
+        pairs = list(zip(phrases["accept"], phrases[section], strict=True))
+        lengths = [len(against.split()) - len(accept.split()) for accept, against in pairs]
+        assert max(map(abs, lengths)) <= 5, (section, pairs[lengths.index(max(lengths, key=abs))])
+        assert abs(sum(lengths) / len(lengths)) <= 1.5
+    for line in phrases["corrected"]:
+        accept, _, against = line.partition(" | ")
+        assert abs(len(accept.split()) - len(against.split())) <= 2
+        assert len(re.findall(r"\{\w+\}", accept)) == len(re.findall(r"\{\w+\}", against))
+
+
+def test_a_users_folder_adds_phrases_kinds_and_topics_without_code(tmp_path: Path) -> None:
+    own = tmp_path / "en"
+    own.mkdir()
+    (own / "sailing.md").write_text(OWN)
+    (own / "sums.md").write_text(
+        "placeholders: a, b, thing_a, thing_b\n\n## situation\n- I have {a} {thing_a}, {b} {thing_b}.\n"
+    )
+    (shelf,) = load_shelves([SHIPPED, tmp_path], ["en"], ["sums", "sailing"])
+    assert len(shelf.books["sums"].phrases["situation"]) == len(SHELF.books["sums"].phrases["situation"]) + 1
+    sailor = dreamer()
+    sailor.shelves = (shelf,)
+    twins = [one for one in sailor.dream(8, 0).twins if one.right.kind == "sailing"]
+    assert {one.right.claim for one in twins} == {"port", "starboard"}
+    assert "any textbook" in twins[0].right.truth
+
+
+def test_a_language_is_a_folder_of_its_own(tmp_path: Path) -> None:
+    german = tmp_path / "de"
+    german.mkdir()
+    for name in ("common.md", "facts.md"):
+        shutil.copy(SHIPPED / "en" / name, german / name)
+    english, other = load_shelves([SHIPPED, tmp_path], ["en", "de"], ["facts", "sums"])
+    assert set(english.books) == {"facts", "sums"}
+    assert set(other.books) == {"facts"}
+    both = dreamer()
+    both.shelves = (english, other)
+    languages = [axis.value for t in both.dream(20, 1).twins for axis in t.right.axes if axis.name == "language"]
+    assert {"en", "de"} == set(languages)
+
+
+def test_what_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="riddles"):
+        load_shelves([SHIPPED], ["en"], ["sums", "riddles"])
+    with pytest.raises(ConfigError, match="'xx'"):
+        load_shelves([SHIPPED], ["xx"], ["sums"])
+    own = tmp_path / "en"
+    own.mkdir()
+    (own / "sailing.md").write_text(OWN.partition("## cases")[0].replace(", subject", "").replace("{subject}", "it"))
+    with pytest.raises(ConfigError, match="## cases"):
+        load_shelves([SHIPPED, tmp_path], ["en"], ["sailing"])
+    (own / "sailing.md").write_text(OWN.replace("- Perhaps ask the captain.", "- Perhaps.\n- Maybe."))
+    with pytest.raises(ConfigError, match="equally many lines"):
+        load_shelves([SHIPPED, tmp_path], ["en"], ["sailing"])
+
+
+def test_an_opinion_has_two_plans_and_no_proof() -> None:
+    twins = twins_of(sketches("opinions", 1)[0])
+    assert twins.right.strength == "weak"

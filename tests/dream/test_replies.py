@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from shelves import sketches
+
+from dreamloop.dream.replies import gathered, replied, requests, unsound
+from dreamloop.dream.sketch import Sketch, twins_of
+from dreamloop.paths import prompts_folder
+from dreamloop.prompts import load_phrases
+from dreamloop.records import Reply
+
+GUIDE = load_phrases(prompts_folder(), "guide")
+BASE = sketches("sums", 1)[0]
+DRAWN = replace(
+    BASE,
+    seed=replace(BASE.seed, right="89", wrong="91", truth="34 + 55 = 89"),
+    situation="Bruno paid 34 euros for the lamp and 55 euros for the rug.",
+    direction="I will enter a total of {claim} euros.",
+    frame=replace(BASE.frame, turns=1, system="", opening="", opened="", waits=(), insists=(), persona="", aside=""),
+)
+
+
+def written(
+    guided_right: str = "", plain_right: str = "", guided_wrong: str = "", plain_wrong: str = "", finish: str = "stop"
+) -> Sketch:
+    texts = (guided_right, plain_right, guided_wrong, plain_wrong)
+    answers = [Reply(text, "stop" if finish == "stop" else "length", 5) for text in texts]
+    return replied(DRAWN, gathered(answers, 1), Counter())
+
+
+def test_guidance_is_given_for_the_chosen_side_and_withheld_for_the_models_own_answer() -> None:
+    asked = requests(DRAWN, GUIDE, 1)
+    told = ["34 + 55 = 89" in " ".join(m.content for m in request.context) for request in asked]
+    assert told == [True, False, True, False]
+
+
+def test_what_the_model_really_says_wrongly_is_rejected_and_the_guided_answer_is_chosen() -> None:
+    drawn = written(guided_wrong="No, that is not right, it is 89 euros.", plain_wrong="Sure, I have noted 91 euros.")
+    twins = twins_of(drawn)
+    assert drawn.replies_by == "engine"
+    assert (twins.wrong.push_back, twins.wrong.accept) == (
+        "No, that is not right, it is 89 euros.", "Sure, I have noted 91 euros."
+    )  # fmt: skip
+    assert (twins.right.accept, twins.right.push_back) == (
+        "Sure, I have noted 89 euros.", "No, that is not right, it is 91 euros."
+    )  # fmt: skip
+
+
+def test_the_books_replies_stand_in_for_what_the_engine_did_not_manage() -> None:
+    assert written("nothing of the sort", "hm", "hm", "hm") == DRAWN
+    own = replace(DRAWN, push_back="No, that is not the total.")
+    answers = [Reply(text, "stop", 5) for text in ("hm", "hm", "hm", "Yes, 91 is the total.")]
+    drawn = replied(own, gathered(answers, 1), Counter())
+    assert drawn.push_back == own.push_back
+    assert drawn.accept == "Yes, {claim} is the total."
+
+
+def test_replies_of_very_different_length_are_no_pair() -> None:
+    long = "No, that is wrong, because one has to add the two prices with care, and then it comes to 89 euros."
+    assert written(guided_wrong=long, plain_wrong="Sure, noted it.") == DRAWN
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("Yes, <|im_end|> of it.", "template tokens"),
+        ("Yes.", "too short or too long"),
+        ("Yes, the user is right.", "shows its guidance"),
+        ("No, that is wrong.", "does not do what it should"),
+        ("Yes, that makes 97 euros.", "names a number of its own"),
+        ("Yes, I told Margaret about it.", "names something of its own"),
+        ("Yes, that makes 91 euros.", "accepts another claim"),
+        ("Yes, that is the total.", ""),
+    ],
+)
+def test_an_acceptance_that_cannot_be_trained_on_is_refused_with_its_reason(text: str, fault: str) -> None:
+    assert unsound(DRAWN, "right", "accepts", Reply(text, "stop", 5)) == fault
+
+
+def test_an_unfinished_reply_and_one_with_special_tokens_are_refused() -> None:
+    assert unsound(DRAWN, "right", "accepts", Reply("Yes, that is the total", "length", 5)) == "not finished"
+    assert unsound(DRAWN, "right", "accepts", Reply("Yes, that is it.", "stop", 5, 1)) == "template tokens"
+
+
+def test_what_was_refused_is_counted_by_kind_and_reason() -> None:
+    discards = Counter[str]()
+    answers: Sequence[Reply] = [Reply("hm, who knows", "stop", 5)] * 4
+    replied(DRAWN, gathered(answers, 1), discards)
+    assert discards == {"sums: reply: does not do what it should": 2}
