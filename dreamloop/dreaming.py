@@ -48,16 +48,16 @@ class Dreaming:
     held_out: HeldOut
     serving: bool
     progress: Progress
-    _ready: list[Twins] = field(default_factory=list)
+    ready: list[Twins] = field(default_factory=list)
     _dreamed: list[Dreamed] = field(default_factory=list)
 
     def write(self, writer: Writer, count: int) -> None:
         """Let the engine have its part in the first ``count`` twins; those that a broken night left come first."""
-        self._ready = self._left_over(count if self.config.night.kinds else 0)
+        self.ready = self._left_over(count if self.config.night.kinds else 0)
         adapter: Literal["incumbent"] | None = "incumbent" if self.serving else None
         prompts = load_prompts(paths.prompts_folder())
         author = EngineAuthor(writer.sampler, adapter, prompts, self.config.dream, self.progress)
-        self._dream(count - len(self._ready), self.config.night.kinds, "training", self.seed, author)
+        self._dream(count - len(self.ready), self.config.night.kinds, "training", self.seed, author)
 
     def finish(self, count: int) -> tuple[list[Twins], list[Twins]]:
         """``count`` twins to train on, the missing ones by grammar, and fresh ones for the gate's eyes only.
@@ -66,11 +66,11 @@ class Dreaming:
         """
         kinds = self.config.night.kinds
         if kinds:
-            self._dream(count - len(self._ready), kinds, "training", self.seed + 1, None)
+            self._dream(count - len(self.ready), kinds, "training", self.seed + 1, None)
         provable = tuple(kind for kind in kinds or SEEDERS if kind not in UNPROVEN)
         lessons = self._dream(self.config.gate.lesson_twins, provable, "lesson", self.seed + 2, None)
         self._note_diversity(load_shelves(self._folders(), self.config.dream.languages, kinds or provable))
-        return self._ready[:count], list(lessons.twins)
+        return self.ready[:count], list(lessons.twins)
 
     def _dream(
         self, count: int, kinds: Sequence[str], use: Literal["training", "lesson"], seed: int, author: Author | None
@@ -87,7 +87,7 @@ class Dreaming:
                 self.ledger.record_dream(self.number, part, use)
                 novelty.keep(self.ledger.last_dream())
                 if use == "training":
-                    self._ready += part.twins
+                    self.ready += part.twins
 
             coverage = Coverage(self.ledger.coverage())
             dreamer = Dreamer(

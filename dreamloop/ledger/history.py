@@ -34,6 +34,7 @@ class NightRecord:
     mined: list[Row]
     rewrites: list[Row]
     scenarios: list[Row]
+    diversity: Row | None
     training: Row | None
     trials: list[Row]
     measures: list[Row]
@@ -102,6 +103,7 @@ class History:
             ),
             rewrites=self._all("SELECT outcome, count(*) AS n FROM rewrites WHERE night = ? GROUP BY outcome", number),
             scenarios=self._all("SELECT * FROM scenarios WHERE night = ? ORDER BY rowid", number),
+            diversity=self._diversity("WHERE night = ?", number),
             training=_decoded_or_none(
                 self._first("SELECT recipe, report FROM trainings WHERE night = ?", number), "recipe", "report"
             ),
@@ -111,6 +113,15 @@ class History:
                 self._first("SELECT outcome, reasons FROM verdicts WHERE night = ?", number), "reasons"
             ),
         )
+
+    def last_diversity(self) -> Row | None:
+        """How varied the latest dreams were; None where none was measured."""
+        return self._diversity("ORDER BY night DESC LIMIT 1")
+
+    def _diversity(self, which: str, *values: Any) -> Row | None:
+        if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'diversity'"):
+            return None  # a reader applies no migration
+        return _decoded_or_none(self._first(f"SELECT * FROM diversity {which}", *values), "told")  # noqa: S608
 
     def _trials(self, number: int) -> list[Row]:
         if not self._new_enough():

@@ -23,6 +23,7 @@ class Status:
         pending_pairs: mined pairs that no night has trained on.
         last_night: the latest row of the ledger's history.
         served: the latest proof that a server gave, as the ledger has it; None where there was none.
+        dreams: what the latest night said of how varied dreams are; nothing as long as all is well.
         daemon: whether a daemon runs; next_night, failures and said are what it last noted.
     """
 
@@ -33,6 +34,7 @@ class Status:
     pending_pairs: int
     last_night: Row | None
     served: Row | None
+    dreams: list[str]
     daemon: bool
     next_night: str | None
     failures: int
@@ -57,6 +59,7 @@ def read_status(home: Home) -> Status:
         pending_pairs=ledger.pending() if ledger else 0,
         last_night=last[0] if last else None,
         served=ledger.last_proof() if ledger else None,
+        dreams=_told(ledger),
         daemon=is_held(home.daemon_lock),
         next_night=memory.next_at,
         failures=memory.failures,
@@ -81,6 +84,7 @@ def status_lines(status: Status) -> list[str]:
             f"server    generation {served['generation']} {how} at {served['server']} on {served['proved_at'][:10]}."
             f" {served['reason']}{then}"
         )
+    lines += [f"dreams    {sentence}" for sentence in status.dreams]
     return [*lines, f"daemon    {_daemon(status)}", f"home      {status.home}"]
 
 
@@ -89,6 +93,11 @@ def _daemon(status: Status) -> str:
         return "not running"
     failed = f" {status.failures} failed in a row." if status.failures else ""
     return f"next night {(status.next_night or 'not known')[:16].replace('T', ' ')}. {status.said}{failed}".rstrip()
+
+
+def _told(ledger: History | None) -> list[str]:
+    latest = ledger.last_diversity() if ledger else None
+    return list(latest["told"]) if latest else []
 
 
 def _damage(home: Home) -> str | None:

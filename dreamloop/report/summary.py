@@ -5,6 +5,7 @@ Everything printed comes out of the ledger, so a night looks the same an hour or
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -126,8 +127,33 @@ def _dreamed(record: NightRecord) -> RenderableType:
     lines = [f"{len(scenarios) // 2} twins to learn from ({', '.join(kinds) or 'no kind'}), "
              f"{lessons // 2} more for the gate's eyes only"]  # fmt: skip
     lines += [f"{row['side']:>5}: {_last_turn(row['context'])}" for row in scenarios[:2]]
-    lines += [f"left out: {row['count']} × {row['reason']}" for row in record.skips if row["stage"] == "dream"]
+    lines += [*_by_engine(scenarios), *_varied(record.diversity)]
+    refused: Counter[str] = Counter()
+    for row in record.skips:
+        if row["stage"] == "dream":  # "KIND: reason"; the ledger has the kinds
+            refused[row["reason"].partition(": ")[2] or row["reason"]] += row["count"]
+    lines += [f"left out: {count} × {reason}" for reason, count in refused.most_common()]
     return _section("Dreamed", lines)
+
+
+def _by_engine(scenarios: list[Row]) -> list[str]:
+    """What of tonight's twins the engine wrote; ledgers of the first nights do not tell."""
+    worded, replied = (
+        sum(row.get(column) == "engine" for row in scenarios) // 2 for column in ("worded_by", "replies_by")
+    )
+    return [f"the engine worded {worded} of them and replied in {replied}"] if worded or replied else []
+
+
+def _varied(diversity: Row | None) -> list[str]:
+    if diversity is None:
+        return []
+    told = [f"note: {sentence}" for sentence in diversity["told"]]
+    return [
+        f"distinct words, pairs, triples {diversity['distinct_1']:.2f}, {diversity['distinct_2']:.2f}, "
+        f"{diversity['distinct_3']:.2f}; entropy {diversity['entropy']:.1f} bits; {diversity['covered']:.0%} of all "
+        f"choices made by now; {diversity['refused']:.0%} refused as repeats",
+        *told,
+    ]
 
 
 def _counted(count: int, one: str) -> str:

@@ -16,7 +16,7 @@ MEASURE = {
 def screen(serving: int | None = 2, **changes: object) -> str:
     empty: dict[str, object] = {
         "night": NIGHT, "model": None, "stages": [], "reads": [], "skips": [], "mined": [], "rewrites": [],
-        "scenarios": [], "training": None, "trials": [], "measures": [], "verdict": None,
+        "scenarios": [], "diversity": None, "training": None, "trials": [], "measures": [], "verdict": None,
     }  # fmt: skip
     console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - closed with the test
     console.print(night_screen(NightRecord(**{**empty, **changes}), serving, "dreamloop", " --home h"))  # type: ignore[arg-type]
@@ -85,3 +85,27 @@ def test_left_out_items_are_counted_on_the_screen() -> None:
 def test_conversation_text_with_markup_is_printed_as_it_is() -> None:
     scenario = {"use": "training", "kind": "sums", "side": "right", "context": '[["user", "[red]12[/red] euros"]]'}
     assert "[red]12[/red] euros" in screen(scenarios=[scenario, scenario])
+
+
+DIVERSITY = {
+    "distinct_1": 0.31, "distinct_2": 0.77, "distinct_3": 0.9, "entropy": 8.6, "covered": 0.42, "refused": 0.05,
+    "told": ["Dreams grow alike: entropy went from 9.0 to 8.6."],
+}  # fmt: skip
+
+
+def test_how_varied_the_dreams_are_and_that_it_falls_is_said() -> None:
+    text = " ".join(screen(diversity=DIVERSITY).split())
+    assert "0.31, 0.77, 0.90; entropy 8.6 bits; 42% of all choices made by now; 5% refused as repeats" in text
+    assert "note: Dreams grow alike" in text
+
+
+def test_what_the_engine_wrote_and_what_was_refused_is_counted_over_all_kinds() -> None:
+    context = '[["user", "Hello"]]'
+    rows = [
+        {"use": "training", "kind": "sums", "side": side, "context": context, "worded_by": "engine",
+         "replies_by": "grammar"} for side in ("right", "wrong")
+    ]  # fmt: skip
+    skips = [{"stage": "dream", "reason": f"{kind}: reply: not finished", "count": 2} for kind in ("sums", "code")]
+    text = screen(scenarios=rows, skips=skips)
+    assert "the engine worded 1 of them and replied in 0" in text
+    assert "left out: 4 × reply: not finished" in text

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dreamloop.config import Config, Dream, Gate, Night
+from dreamloop.dreaming import Dreaming, HeldOut
+from dreamloop.errors import EngineError
+from dreamloop.ledger.store import Ledger
+from dreamloop.log import Silent
+from dreamloop.model.encode import ChatEncoder
+from dreamloop.model.engine import Writer
+from dreamloop.model.policy import Policy
+from dreamloop.model.sampler import Sampler, TransformersSampler
+from dreamloop.model.vllm_client import VllmClient
+from dreamloop.model.vllm_sampler import VllmSampler
+from dreamloop.model.vllm_server import VllmServer
+from dreamloop.records import Twins, flatten
+
+CONFIG = Config(night=Night(behavioural=12), gate=Gate(lesson_twins=9))
+
+
+class Dead:
+    """A server that died twice."""
+
+    def sample(self, *_: object) -> list[object]:
+        raise EngineError("The server died twice tonight.")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger.db")
+
+
+def asleep(ledger: Ledger, config: Config = CONFIG, held_out: HeldOut = lambda _: False) -> Dreaming:
+    number = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
+    index = ledger.path.with_name("novelty.db")
+    return Dreaming(number, 100 * number, config, ledger, index, held_out, False, Silent())
+
+
+def texts(twins: list[Twins]) -> set[str]:
+    return {flatten(s.context) for one in twins for s in (one.right, one.wrong)}
+
+
+def test_a_real_engine_writes_and_what_is_missing_comes_from_the_grammar(
+    ledger: Ledger, tiny: Policy, tiny_encoder: ChatEncoder
+) -> None:
+    tonight = asleep(ledger)
+    tonight.write(Writer(TransformersSampler(tiny, tiny_encoder), tiny_encoder), 3)
+    taught, lessons = tonight.finish(6)
+    assert (len(taught), len(lessons)) == (6, 9)
+    assert not texts(taught) & texts(lessons)
+    reasons = [row[0] for row in ledger.db.execute("SELECT reason FROM skips WHERE stage = 'dream'")]
+    assert reasons  # random weights say nothing that passes, and each refusal is counted
+    assert {one.right.replies_by for one in taught} == {"grammar"}
+    assert ledger.db.execute("SELECT twins FROM diversity").fetchall() == [(15,)]
+
+
+def test_a_vllm_server_writes_just_as_well(
+    ledger: Ledger, server: VllmServer, client: VllmClient, tiny_encoder: ChatEncoder
+) -> None:
+    sampler = VllmSampler(client.address, {None: "base"}, tiny_encoder, 16, server.restart)
+    tonight = asleep(ledger)
+    tonight.write(Writer(sampler, tiny_encoder), 6)
+    taught, _ = tonight.finish(6)
+    assert len(taught) == 6
+
+
+def test_a_night_that_broke_off_leaves_its_twins_to_the_next_one(ledger: Ledger, tiny_encoder: ChatEncoder) -> None:
+    broken = asleep(ledger)
+    broken.finish(4)
+    left = list(broken.ready)
+    again = asleep(ledger)
+    again.write(_writer(Dead(), tiny_encoder), 4)  # nothing to write: four are left over
+    taught, _ = again.finish(4)
+    assert taught == left
+    third = asleep(ledger)
+    third.finish(4)
+    assert not texts(third.ready) & texts(left)
+
+
+def test_a_dead_engine_ends_the_night_and_loses_nothing(ledger: Ledger, tiny_encoder: ChatEncoder) -> None:
+    tonight = asleep(ledger)
+    with pytest.raises(EngineError):
+        tonight.write(_writer(Dead(), tiny_encoder), 6)
+    assert len(asleep(ledger).finish(2)[0]) == 2
+
+
+def test_left_over_twins_that_the_gate_asks_by_now_are_dropped_and_counted(
+    ledger: Ledger, tiny_encoder: ChatEncoder
+) -> None:
+    asleep(ledger).finish(2)
+    grammar = Config(night=CONFIG.night, gate=CONFIG.gate, dream=Dream(reworded_share=0, sampled_share=0))
+    tonight = asleep(ledger, grammar, held_out=lambda _: True)
+    tonight.write(_writer(Dead(), tiny_encoder), 2)
+    assert tonight.ready == []
+    assert ("too close to a gate item", 2) in ledger.db.execute("SELECT reason, count FROM skips").fetchall()
+
+
+def test_without_its_index_the_next_night_still_repeats_nothing(ledger: Ledger) -> None:
+    first = asleep(ledger)
+    first.finish(6)
+    ledger.path.with_name("novelty.db").unlink()
+    second = asleep(ledger)
+    second.seed = first.seed
+    second.finish(6)
+    assert not texts(second.ready) & texts(first.ready)
+    assert (
+        sum(n for (n,) in ledger.db.execute("SELECT count FROM skips WHERE reason LIKE '%nearly dreamed before'")) > 0
+    )
+
+
+def test_without_kinds_only_the_gate_gets_fresh_ones(ledger: Ledger) -> None:
+    taught, lessons = asleep(ledger, Config(night=Night(kinds=()), gate=CONFIG.gate)).finish(6)
+    assert (taught, len(lessons)) == ([], 9)
+
+
+@pytest.mark.model
+def test_the_bundled_model_has_its_part_in_a_nights_dreams(ledger: Ledger, bundled: Policy) -> None:
+    encoder = ChatEncoder(bundled.tokenizer)
+    eager = Config(
+        night=CONFIG.night, gate=CONFIG.gate, dream=Dream(reworded_share=0.9, sampled_share=0.0, candidates=4)
+    )
+    tonight = asleep(ledger, eager)
+    tonight.write(Writer(TransformersSampler(bundled, encoder), encoder), 10)
+    assert any(one.right.worded_by == "engine" for one in tonight.ready)
+
+
+def _writer(sampler: object, encoder: ChatEncoder) -> Writer:
+    assert hasattr(sampler, "sample")
+    found: Sampler = sampler
+    return Writer(found, encoder)
