@@ -156,6 +156,7 @@ def _beside(folder: Path, config: Config) -> Config:
                     "text_files": tuple(at(path) for path in config.replay.text_files),
                 }
             ),
+            "dream": config.dream.model_copy(update={"books": at(config.dream.books)}),
             "gate": config.gate.model_copy(update={"items": at(config.gate.items)}),
             "vllm": config.vllm.model_copy(
                 update={"api_key_file": at(config.vllm.api_key_file), "python": at(config.vllm.python)}

@@ -16,7 +16,7 @@ from dreamloop import paths
 from dreamloop.config import Config
 from dreamloop.dream.author import EngineAuthor, load_prompts
 from dreamloop.dream.axes import Coverage
-from dreamloop.dream.books import Shelf, load_shelves
+from dreamloop.dream.books import Shelf, book_folders, load_shelves
 from dreamloop.dream.diversity import diversity, falling, known_values
 from dreamloop.dream.kinds import SEEDERS, UNPROVEN
 from dreamloop.dream.novelty import Novelty
@@ -25,6 +25,8 @@ from dreamloop.ledger.store import Ledger
 from dreamloop.log import Progress
 from dreamloop.model.engine import Writer
 from dreamloop.records import Dreamed, Skip, Twins
+
+_PROVABLE = tuple(kind for kind in SEEDERS if kind not in UNPROVEN)
 
 HeldOut = Callable[[Sequence[str]], bool]
 
@@ -51,6 +53,14 @@ class Dreaming:
     ready: list[Twins] = field(default_factory=list)
     _dreamed: list[Dreamed] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Read the books now: a damaged one should not cost a night's work.
+
+        Raises:
+            ConfigError: a phrase book or the topics are damaged, or a kind does not exist.
+        """
+        self._shelves(self.config.night.kinds or _PROVABLE)
+
     def write(self, writer: Writer, count: int) -> None:
         """Let the engine have its part in the first ``count`` twins; those that a broken night left come first."""
         self.ready = self._left_over(count if self.config.night.kinds else 0)
@@ -67,9 +77,9 @@ class Dreaming:
         kinds = self.config.night.kinds
         if kinds:
             self._dream(count - len(self.ready), kinds, "training", self.seed + 1, None)
-        provable = tuple(kind for kind in kinds or SEEDERS if kind not in UNPROVEN)
+        provable = tuple(kind for kind in kinds if kind not in UNPROVEN) or _PROVABLE
         lessons = self._dream(self.config.gate.lesson_twins, provable, "lesson", self.seed + 2, None)
-        self._note_diversity(load_shelves(self._folders(), self.config.dream.languages, kinds or provable))
+        self._note_diversity(self._shelves(kinds or provable))
         return self.ready[:count], list(lessons.twins)
 
     def _dream(
@@ -78,7 +88,7 @@ class Dreaming:
         """Dream, and put every round into the ledger and then into the index."""
         if count <= 0 or not kinds:
             return Dreamed((), ())
-        shelves = load_shelves(self._folders(), self.config.dream.languages, kinds)
+        shelves = self._shelves(kinds)
         novelty = Novelty(self.index, self.config.dream.threshold)
         try:
             novelty.catch_up(self.ledger.dreams_after(novelty.reached))
@@ -98,6 +108,9 @@ class Dreaming:
             novelty.close()
         self._dreamed.append(dreamed)
         return dreamed
+
+    def _shelves(self, kinds: Sequence[str]) -> tuple[Shelf, ...]:
+        return load_shelves(book_folders(self.config.dream.books), self.config.dream.languages, kinds)
 
     def _left_over(self, count: int) -> list[Twins]:
         """Twins of a night that broke off, but those that come near what the gate asks now."""
@@ -121,7 +134,3 @@ class Dreaming:
             past = self.ledger.diversity()
             told = falling([*past, {name: getattr(tonight, name) for name in past[0]}]) if past else ()
             self.ledger.record_diversity(self.number, tonight, told)
-
-    def _folders(self) -> list[Path]:
-        own = self.config.dream.books
-        return [paths.prompts_folder() / "dream", *([own] if own else [])]

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from dreamloop.errors import ConfigError
 
-_SLOT = re.compile(r"\{([a-z_]+)\}")
+SLOT = re.compile(r"\{([a-z_]+)\}")
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
     """Replace every ``{name}`` of ``text`` by its value, once, without looking at the result."""
-    return _SLOT.sub(lambda slot: values[slot.group(1)], text)
+    return SLOT.sub(lambda slot: values[slot.group(1)], text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _read(path: Path) -> tuple[frozenset[str], str]:
 
 
 def _check_slots(name: str, placeholders: frozenset[str], body: str) -> None:
-    used = set(_SLOT.findall(body))
+    used = set(SLOT.findall(body))
     if used != placeholders:
         raise ConfigError(
             f"The prompt {name} declares {sorted(placeholders)} but uses {sorted(used)}; make the two lines agree."

@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "undo": WORDS | HOUSE | {"keep", "ledger", "settle"},
     "report": WORDS | HOUSE | {"ledger", "keep"},
     "daemon": WORDS | HOUSE | {"ledger"},
-    "doctor": WORDS | HOUSE | {"collect", "finetune", "gate", "keep", "ledger", "model"},
+    "doctor": WORDS | HOUSE | {"collect", "dream", "finetune", "gate", "keep", "ledger", "model"},
     "cli": WORDS
     | HOUSE
     | STAGES

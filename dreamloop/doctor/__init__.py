@@ -38,11 +38,12 @@ def examine(home: Home, config_path: Path | None, now: datetime) -> Iterator[Fin
     if able.level == "fault":
         return
     yield device(config)
-    from dreamloop.doctor.inputs import gate, model, optimizer, replay, sources, vllm  # noqa: PLC0415 - they need the libraries just checked
+    from dreamloop.doctor.inputs import dreams, gate, model, optimizer, replay, sources, vllm  # noqa: PLC0415 - they need the libraries just checked
 
     yield model(config, home)
     yield sources(config)
     yield replay(config)
+    yield dreams(config)
     yield gate(config)
     yield optimizer(config)
     yield vllm(config, home)

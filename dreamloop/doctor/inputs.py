@@ -18,6 +18,7 @@ from dreamloop.collect.formats import recognise
 from dreamloop.collect.sources import LogFile, find_files
 from dreamloop.config import Config
 from dreamloop.doctor.finding import Finding, fault, fault_of, good, note
+from dreamloop.dream.books import book_folders, load_shelves
 from dreamloop.errors import ConfigError, DreamloopError
 from dreamloop.finetune.replay import chat_rows, text_rows
 from dreamloop.gate.reading import load_suite
@@ -94,6 +95,19 @@ def replay(config: Config) -> Finding:
     if not own and not files:
         return note("replay", "Nothing general is replayed.", "Nights may unlearn more; see the replay section.")
     return good("replay", ", ".join([*own, *files]))
+
+
+def dreams(config: Config) -> Finding:
+    """Whether the phrase books and topics can be read, and how many kinds and domains there are."""
+    try:
+        shelves = load_shelves(book_folders(config.dream.books), config.dream.languages, config.night.kinds)
+    except DreamloopError as error:
+        return fault_of("dreams", error)
+    if not config.night.kinds:
+        return note("dreams", "No kind of scenario is named, so nights learn from logs alone.", "See night.kinds.")
+    domains = {domain for shelf in shelves for domain in shelf.topics}
+    spoken = ", ".join(shelf.language for shelf in shelves)
+    return good("dreams", f"{len(config.night.kinds)} kinds in {len(domains)} domains, in {spoken}")
 
 
 def gate(config: Config) -> Finding:

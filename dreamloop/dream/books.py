@@ -6,20 +6,31 @@ its domains, and a file of a new name is a new kind whose cases are a table (`ki
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dreamloop.dream.axes import Coverage, Draw
+from dreamloop.dream.grammar import expand
 from dreamloop.dream.kinds import SEEDERS
 from dreamloop.dream.kinds.world import curated
-from dreamloop.dream.seeds import Seeder
+from dreamloop.dream.seeds import Seeder, columns
 from dreamloop.dream.topics import Topics, load_topics
 from dreamloop.errors import ConfigError
-from dreamloop.prompts import Phrases, load_phrases
+from dreamloop.paths import prompts_folder
+from dreamloop.prompts import SLOT, Phrases, load_phrases
 
 TOPICS = "topics.toml"
 _ALIKE = ("accept", "push_back", "alternative")  # the k-th lines of these sections are written alike
 _NEEDED = ("situation", "corrected", *_ALIKE)
+# Sections that are tables, with their columns, and those that are plain values.
+_TABLES = {
+    "quantities": 4, "rules": 4, "facts": 4, "premises": 6, "functions": 5, "commands": 3, "goals": 5, "opinions": 3,
+    "cases": 5,
+}  # fmt: skip
+_VALUES = {"days", "words"}
+_CLAIMS = {"claim", "other"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,11 @@ class Shelf:
     common: Phrases
     books: Mapping[str, Book]
     topics: Topics
+
+
+def book_folders(own: Path | None) -> list[Path]:
+    """The shipped books, and a user's own behind them."""
+    return [prompts_folder() / "dream", *([own] if own else [])]
 
 
 def load_shelves(folders: Sequence[Path], languages: Sequence[str], kinds: Sequence[str]) -> tuple[Shelf, ...]:
@@ -74,9 +90,35 @@ def _shelf(folders: Sequence[Path], language: str, kinds: Sequence[str]) -> Shel
     topics = load_topics([place / TOPICS for place in places if (place / TOPICS).is_file()])
     found = {kind: _merged(places, kind) for kind in ("common", *kinds)}
     books = {kind: _book(kind, phrases) for kind, phrases in found.items() if phrases and kind != "common"}
+    for book in books.values():
+        _check(book, topics)
     common = found["common"]
     assert common is not None  # looked for above  # noqa: S101
     return Shelf(language, common, books, topics)
+
+
+def _check(book: Book, topics: Topics) -> None:
+    """Find out before the night what a phrase would break in the middle of it.
+
+    Raises:
+        ConfigError: a table row has other columns than it needs, a bracket no partner, a phrase a slot that nothing
+            fills, a situation the claim, which is the direction's.
+    """
+    for section, count in _TABLES.items():
+        for line in book.phrases.sections.get(section, ()):
+            columns(line, count)
+    seed = book.seeder(Draw(random.Random(0), Coverage()), book.phrases, topics)
+    filled = {*seed.values, "name", *_CLAIMS}
+    spoken = {s: lines for s, lines in book.phrases.sections.items() if s not in _TABLES and s not in _VALUES}
+    for section, lines in spoken.items():
+        for line in lines:
+            slots = set(SLOT.findall(expand(line, random.Random(0))))
+            if unknown := slots - filled:
+                raise ConfigError(f"In the phrase book {book.kind} nothing fills {{{min(unknown)}}} of {line!r}.")
+            if section == "situation" and slots & _CLAIMS:
+                raise ConfigError(f"In the phrase book {book.kind} the claim belongs into a direction, not {line!r}.")
+            if section.startswith("direction: ") and "claim" not in slots:
+                raise ConfigError(f"In the phrase book {book.kind} a direction has no {{claim}}: {line!r}.")
 
 
 def _merged(places: Sequence[Path], name: str) -> Phrases | None:

@@ -24,6 +24,7 @@ from dreamloop.log import Progress
 from dreamloop.model.vllm_client import Address, VllmClient
 from dreamloop.processes import end_group, note_group, start_group, sweep
 
+_BATCHED_TOKENS = 4096  # in one step of the night's own server on a CPU
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what --max-lora-rank may be
 _STOP_S = 8.0
 _PACE = 0.5
@@ -132,9 +133,19 @@ def command(spec: Spec, knobs: Vllm, port: int) -> list[str]:
         "--dtype", spec.dtype if knobs.dtype == "auto" else knobs.dtype, "--max-model-len", str(knobs.max_model_len),
         "--generation-config", "vllm", "--max-num-seqs", str(knobs.concurrency),
         "--enable-lora", "--max-loras", "2", "--max-lora-rank", str(rank), "--uvicorn-log-level", "warning",
-        *(["--enforce-eager"] if spec.cpu else ["--gpu-memory-utilization", str(knobs.gpu_memory_utilization)]),
+        *(_on_a_cpu(knobs) if spec.cpu else ["--gpu-memory-utilization", str(knobs.gpu_memory_utilization)]),
         *knobs.arguments,
     ]  # fmt: skip
+
+
+def _on_a_cpu(knobs: Vllm) -> list[str]:
+    """No graphs, and every prompt in one piece.
+
+    Where a prompt with a seed of its own is read in two steps, vLLM 0.32 turns its generator back, which PyTorch's
+    generator on a CPU cannot do ("CPU Generator does not use offset"), and the engine dies.
+    """
+    whole = str(max(_BATCHED_TOKENS, knobs.max_model_len))
+    return ["--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", whole]
 
 
 def _environment(spec: Spec, knobs: Vllm, key: str) -> dict[str, str]:

@@ -91,8 +91,10 @@ async def flat(sampler: VllmSampler, requests: Sequence[Request]) -> int:
 
         async def ask(request: Request) -> int:
             prompt = sampler.encoder.chat(request.context, generation_prompt=True)
-            body = {"model": name, "prompt": list(prompt), "max_tokens": request.max_new_tokens,
-                    "stop_token_ids": [end], "temperature": request.temperature, "top_p": request.top_p, "top_k": 0}  # fmt: skip
+            body = {
+                "model": name, "prompt": list(prompt), "max_tokens": request.max_new_tokens, "stop_token_ids": [end],
+                "temperature": request.temperature, "top_p": request.top_p, "top_k": 0,
+            }  # fmt: skip
             async with gate:
                 answer = await http.post("/v1/completions", json=body)
             return int(answer.json()["usage"]["completion_tokens"])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dreamloop.config import Config, Gate, Replay, Vllm
-from dreamloop.doctor.inputs import gate, model, replay, sources, vllm
+from dreamloop.config import Config, Dream, Gate, Night, Replay, Vllm
+from dreamloop.doctor.inputs import dreams, gate, model, replay, sources, vllm
 from dreamloop.model.vllm_client import VllmClient
 from dreamloop.paths import SAMPLES, Home
 
@@ -145,3 +145,13 @@ def test_replay_says_what_there_is_and_what_cannot_be_read(tmp_path: Path) -> No
     assert replay(Config(replay=Replay(chat_files=(tmp_path / "none.jsonl",)))).level == "fault"
     nothing = Config.model_validate({"replay": {"base_answers": False}, "night": {"replay_share": 0}})
     assert replay(nothing).level == "note"
+
+
+def test_the_phrase_books_are_read_and_a_damaged_one_of_the_users_is_named(tmp_path: Path) -> None:
+    found = dreams(Config())
+    assert (found.level, found.said) == ("good", "15 kinds in 12 domains, in en")
+    assert dreams(Config(night=Night(kinds=()))).level == "note"
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "facts.md").write_text("placeholders:\n\n## facts\n- too | few\n")
+    damaged = dreams(Config(dream=Dream(books=tmp_path)))
+    assert (damaged.level, "'too | few'" in damaged.said) == ("fault", True)

@@ -105,6 +105,25 @@ def test_what_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
         load_shelves([SHIPPED, tmp_path], ["en"], ["sailing"])
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "words"),
+    [
+        ("about {subject}", "about {subject} in [June", "no partner"),
+        ("it is {claim}.", "it is {answer}.", "nothing fills {answer}"),
+        ("about {subject}", "about {subject}, {claim}", "belongs into a direction"),
+        ("that it is {claim}.", "that it is so.", "no {claim}"),
+        ("| starboard | port | any textbook", "| starboard | port", "5 columns"),
+    ],
+)
+def test_a_phrase_that_would_break_a_night_is_found_before_it(tmp_path: Path, good: str, bad: str, words: str) -> None:
+    own = tmp_path / "en"
+    own.mkdir()
+    declared = "placeholders: answer, claim," if "{answer}" in bad else "placeholders: claim,"
+    (own / "sailing.md").write_text(OWN.replace(good, bad).replace("placeholders: claim,", declared))
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_shelves([SHIPPED, tmp_path], ["en"], ["sailing"])
+
+
 def test_an_opinion_has_two_plans_and_no_proof() -> None:
     twins = twins_of(sketches("opinions", 1)[0])
     assert twins.right.strength == "weak"

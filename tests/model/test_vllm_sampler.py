@@ -57,6 +57,14 @@ def test_the_same_seed_writes_the_same_and_another_does_not(client: VllmClient, 
     assert first == again != other
 
 
+def test_many_long_seeded_prompts_at_once_are_all_answered(client: VllmClient, tiny_encoder: ChatEncoder) -> None:
+    # More prompt tokens than one step of the engine takes: in two pieces, a seeded prompt would end it on a CPU.
+    requests = [ask(f"question {k} " + "and another word " * 60, 4, 1.0) for k in range(48)]
+    assert sum(len(tiny_encoder.chat(request.context)) for request in requests) > 8192
+    replies = engine(client, tiny_encoder).sample(requests, None, 1, Silent(), "test")
+    assert [reply.tokens > 0 for reply in replies] == [True] * 48
+
+
 def test_an_adapter_that_the_server_lost_is_one_sentence(client: VllmClient, tiny_encoder: ChatEncoder) -> None:
     writer = VllmSampler(client.address, {"incumbent": "gone"}, tiny_encoder, 4, lambda: client.address)
     with pytest.raises(EngineError, match=r"failed twice while test \(status 404\); 4 of 4 replies are missing"):
