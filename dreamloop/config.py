@@ -60,7 +60,7 @@ class Dream(Section):
     )
     largest_share: float = Field(0.2, gt=0, le=1, description="Largest share of a night that one kind may have.")
     template_share: float = Field(
-        0.05, gt=0, le=1, description="Largest share of a kind's dreams that may be one sentence with other values."
+        0.02, gt=0, le=1, description="Largest share of a kind's dreams that may be one sentence with other values."
     )
     alternative_share: Share = Field(0.3, description="Share whose unwanted reply proposes something else instead.")
     corrected_share: Share = Field(0.2, description="Share whose replies name the right value.")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dreamloop.dream.axes import Coverage, Draw
-from dreamloop.dream.grammar import expand
+from dreamloop.dream.grammar import expand, sentences
 from dreamloop.dream.kinds import SEEDERS
 from dreamloop.dream.kinds.world import curated
 from dreamloop.dream.seeds import Seeder, columns
@@ -33,7 +34,7 @@ _VALUES = {"days", "words"}
 _CLAIMS = {"claim", "other"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Book:
     """One kind in one language: who makes its seeds, and the phrases that dress them."""
 
@@ -45,6 +46,13 @@ class Book:
         """What the user may be about to do, by task: the sections ``direction: TASK``."""
         sections = self.phrases.sections.items()
         return {name.partition(": ")[2]: lines for name, lines in sections if name.startswith("direction: ")}
+
+    @cached_property
+    def sentences(self) -> int:
+        """How many different things a user may say here, before any value, persona, tone or aside."""
+        told = {text for line in self.phrases["situation"] for text in sentences(line)}
+        asked = {text for lines in self.directions().values() for line in lines for text in sentences(line)}
+        return len(told) * len(asked)
 
 
 @dataclass(frozen=True, slots=True)

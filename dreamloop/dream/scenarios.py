@@ -141,9 +141,10 @@ class Dreamer:
         return None
 
     def _spent(self, drawn: Sketch) -> bool:
-        """Whether the sentence has had its share of the kind's dreams."""
-        used = self.coverage.count("sentence", drawn.sentence)
-        return used >= max(_FEW, self.knobs.template_share * self._accepted[drawn.kind])
+        """Whether the sentence has had its share of the kind's dreams; a book of few sentences may use each of them."""
+        known = max(shelf.books[drawn.kind].sentences for shelf in self.shelves if drawn.kind in shelf.books)
+        share = max(self.knobs.template_share, _FEW / known)
+        return self.coverage.count("sentence", drawn.sentence) >= max(_FEW, share * self._accepted[drawn.kind])
 
 
 def pairs_of(twins: Twins) -> tuple[Pair, Pair]:

