@@ -14,7 +14,7 @@ Role = Literal["system", "user", "assistant"]
 Strength = Literal["strong", "medium", "weak"]
 Side = Literal["right", "wrong"]
 Outcome = Literal["keep", "revert", "inconclusive"]
-Author = Literal["grammar", "engine"]
+Hand = Literal["grammar", "engine"]
 
 
 def digest_of(*parts: str) -> str:
@@ -222,8 +222,8 @@ class Scenario:
     claim: str = ""
     axes: tuple[Axis, ...] = ()
     strength: Strength = "strong"
-    worded_by: Author = "grammar"
-    replies_by: Author = "grammar"
+    worded_by: Hand = "grammar"
+    replies_by: Hand = "grammar"
 
     @property
     def digest(self) -> str:

@@ -16,7 +16,7 @@ from dreamloop.dream.grammar import expand
 from dreamloop.dream.kinds import WRONGNESS
 from dreamloop.dream.seeds import Seed
 from dreamloop.prompts import fill
-from dreamloop.records import Author, Axis, Context, Message, Scenario, Side, Twins, digest_of, flatten
+from dreamloop.records import Axis, Context, Hand, Message, Scenario, Side, Twins, digest_of, flatten
 
 _FILLERS = {"short": 0, "medium": 1, "long": 3}
 _INSISTS = 4  # turns from which the direction is given three times
@@ -61,8 +61,8 @@ class Sketch:
     accept: str
     push_back: str
     axes: tuple[Axis, ...]
-    worded_by: Author = "grammar"
-    replies_by: Author = "grammar"
+    worded_by: Hand = "grammar"
+    replies_by: Hand = "grammar"
 
 
 def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corrected_share: float) -> Sketch:

@@ -29,8 +29,5 @@ TECHNICAL: Mapping[str, frozenset[str]] = {
     "code": frozenset({"code", "bugs", "commands"}),
 }
 
-# Whose wrong side shows in single words, because only knowledge of the world tells it from the right one.
-LEXICAL = frozenset({"facts", "premises", "goals", "constraints", "opinions"})
-
 # Labelled by a judge, because nothing proves them.
 UNPROVEN = frozenset({"opinions"})
