@@ -32,7 +32,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not model and not night and not apollo"
+	$(BIN)/python -m pytest -m "not model and not night and not apollo and not slow"
 
 test: $(SERVER)
 	$(BIN)/python -m pytest

@@ -91,6 +91,8 @@ class Dreaming:
         shelves = self._shelves(kinds)
         novelty = Novelty(self.index, self.config.dream.threshold)
         try:
+            if novelty.reached > self.ledger.last_dream():  # an index of another ledger, or of one that was put back
+                novelty.begin_anew()
             novelty.catch_up(self.ledger.dreams_after(novelty.reached))
 
             def keep(part: Dreamed) -> None:

@@ -64,8 +64,9 @@ def test_a_vllm_server_writes_just_as_well(
     sampler = VllmSampler(client.address, {None: "base"}, tiny_encoder, 16, server.restart)
     tonight = asleep(ledger)
     tonight.write(Writer(sampler, tiny_encoder), 6)
-    taught, _ = tonight.finish(6)
-    assert len(taught) == 6
+    assert len(tonight.ready) == 6
+    reasons = [row[0] for row in ledger.db.execute("SELECT reason FROM skips WHERE stage = 'dream'")]
+    assert any(": reply: " in reason or ": in other words: " in reason for reason in reasons)  # it did write
 
 
 def test_a_night_that_broke_off_leaves_its_twins_to_the_next_one(ledger: Ledger, tiny_encoder: ChatEncoder) -> None:
@@ -108,6 +109,19 @@ def test_without_its_index_the_next_night_makes_it_anew_from_the_ledger(ledger: 
     index = Novelty(first.index)
     assert all(index.knows(twins.text()) for twins in [*first.ready, *lessons, *second.ready])
     assert index.reached == ledger.last_dream()
+    index.close()
+
+
+def test_an_index_that_is_ahead_of_its_ledger_is_begun_anew(ledger: Ledger) -> None:
+    first = asleep(ledger)
+    first.finish(2)
+    ahead = Novelty(first.index)
+    ahead.keep(10**6)
+    ahead.close()
+    asleep(ledger).finish(2)
+    index = Novelty(first.index)
+    assert index.reached == ledger.last_dream()
+    assert all(index.knows(twins.text()) for twins in first.ready)
     index.close()
 
 

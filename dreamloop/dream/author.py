@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dreamloop.config import Dream
 from dreamloop.dream import judge, replies, surface
+from dreamloop.dream.faithful import Synonyms
 from dreamloop.dream.sketch import Sketch
 from dreamloop.log import Progress
 from dreamloop.model.policy import Adapter
@@ -26,13 +27,17 @@ class Prompts:
     """How the engine is asked."""
 
     reword: Phrases
+    synonyms: Synonyms
     guide: Phrases
     judge: Prompt
 
 
 def load_prompts(folder: Path) -> Prompts:
-    """Read the three prompts."""
-    return Prompts(load_phrases(folder, "reword"), load_phrases(folder, "guide"), load_prompt(folder, "judge"))
+    """Read the prompts, and the English synonyms that tell what of the answers means the same."""
+    synonyms = Synonyms.read(load_phrases(folder / "dream" / "en", "synonyms"))
+    return Prompts(
+        load_phrases(folder, "reword"), synonyms, load_phrases(folder, "guide"), load_prompt(folder, "judge")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +89,14 @@ class EngineAuthor:
         ]
         answers = self._answers(asked, seed, "dream: other words")
         return [
-            surface.reworded(one, own, self.prompts.reword, discards) if one and own else one
+            surface.reworded(one, own, self.prompts.synonyms, discards) if one and own else one
             for one, own in zip(sketches, answers, strict=True)
         ]
 
     def _replied(
         self, sketches: Sequence[Sketch | None], rng: random.Random, seed: int, discards: Counter[str]
     ) -> list[Sketch | None]:
-        chosen = [_english(one) and rng.random() < self.knobs.sampled_share for one in sketches]
+        chosen = [_english(one) and _pushes(one) and rng.random() < self.knobs.sampled_share for one in sketches]
         count = self.knobs.candidates
         asked = [
             replies.requests(one, self.prompts.guide, count) if one and wanted else []
@@ -115,3 +120,8 @@ class EngineAuthor:
 def _english(drawn: Sketch | None) -> bool:
     """The prompts are English, and so are the checks of what comes back."""
     return drawn is not None and Axis("language", "en") in drawn.axes
+
+
+def _pushes(drawn: Sketch | None) -> bool:
+    """Only a reply that accepts and one that pushes back can be told from their words."""
+    return drawn is not None and Axis("manner", "push back") in drawn.axes

@@ -7,6 +7,7 @@ night and no corner is dreamed to death.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,6 +59,11 @@ class Draw:
         least = min(used.values())
         return self.take(axis, self.rng.choice([value for value, count in used.items() if count == least]))
 
+    def line(self, axis: str, lines: Sequence[str]) -> str:
+        """The line that was used least, counted under a name that stays when lines are added before it."""
+        named = {name_of(self.chosen.get("kind", ""), line): line for line in lines}
+        return named[self.even(axis, list(named))]
+
     def take(self, axis: str, value: str) -> str:
         """A value that follows from another choice."""
         self.chosen[axis] = value
@@ -66,3 +72,8 @@ class Draw:
     def axes(self) -> tuple[Axis, ...]:
         """Everything that was chosen."""
         return tuple(Axis(name, value) for name, value in self.chosen.items())
+
+
+def name_of(kind: str, line: str) -> str:
+    """A line's name among its kind's."""
+    return f"{kind}/{hashlib.sha256(line.encode()).hexdigest()[:8]}"

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dreamloop.dream.axes import Coverage, Draw
+from dreamloop.dream.axes import DEMANDS, TONES, Coverage, Draw
 from dreamloop.dream.grammar import expand, sentences
 from dreamloop.dream.kinds import SEEDERS
 from dreamloop.dream.kinds.world import curated
-from dreamloop.dream.seeds import Seeder, columns
+from dreamloop.dream.seeds import Seed, Seeder, columns
 from dreamloop.dream.topics import Topics, load_topics
 from dreamloop.errors import ConfigError
 from dreamloop.paths import prompts_folder
@@ -31,6 +31,12 @@ _TABLES = {
     "cases": 5,
 }  # fmt: skip
 _VALUES = {"days", "words"}
+# What a frame is made of, with the fewest lines of each.
+_COMMON = {
+    "names": 6, "personas": 1, "opening": 1, "opening reply": 1, "heard": 1, "waiting": 2, "filler": 3,
+    "insist: second": 1, "insist: third": 1, **{f"tone: {tone}": 1 for tone in TONES if tone != "plain"},
+    **{f"demands: {demand}": 1 for demand in DEMANDS},
+}  # fmt: skip
 _CLAIMS = {"claim", "other"}
 
 
@@ -81,7 +87,7 @@ def load_shelves(folders: Sequence[Path], languages: Sequence[str], kinds: Seque
         ConfigError: a kind or a language does not exist, or a file is damaged.
     """
     shelves = tuple(_shelf(folders, language, kinds) for language in languages)
-    known = sorted({path.stem for folder in folders for path in folder.glob("*/*.md")} - {"common"})
+    known = sorted({path.stem for folder in folders for path in folder.glob("*/*.md")} - {"common", "synonyms"})
     missing = sorted(set(kinds).difference(*(shelf.books for shelf in shelves)))
     if missing:
         raise ConfigError(
@@ -98,10 +104,11 @@ def _shelf(folders: Sequence[Path], language: str, kinds: Sequence[str]) -> Shel
     topics = load_topics([place / TOPICS for place in places if (place / TOPICS).is_file()])
     found = {kind: _merged(places, kind) for kind in ("common", *kinds)}
     books = {kind: _book(kind, phrases) for kind, phrases in found.items() if phrases and kind != "common"}
-    for book in books.values():
-        _check(book, topics)
     common = found["common"]
     assert common is not None  # looked for above  # noqa: S101
+    _check_common(common)
+    for book in books.values():
+        _check(book, topics)
     return Shelf(language, common, books, topics)
 
 
@@ -115,18 +122,46 @@ def _check(book: Book, topics: Topics) -> None:
     for section, count in _TABLES.items():
         for line in book.phrases.sections.get(section, ()):
             columns(line, count)
-    seed = book.seeder(Draw(random.Random(0), Coverage()), book.phrases, topics)
+    for line in book.phrases["corrected"]:
+        columns(line, 2)
+    seed = _every_case(book, topics)
     filled = {*seed.values, "name", *_CLAIMS}
     spoken = {s: lines for s, lines in book.phrases.sections.items() if s not in _TABLES and s not in _VALUES}
     for section, lines in spoken.items():
         for line in lines:
-            slots = set(SLOT.findall(expand(line, random.Random(0))))
+            expand(line, random.Random(0))  # says which bracket has no partner
+            slots = set(SLOT.findall(line))
             if unknown := slots - filled:
                 raise ConfigError(f"In the phrase book {book.kind} nothing fills {{{min(unknown)}}} of {line!r}.")
             if section == "situation" and slots & _CLAIMS:
                 raise ConfigError(f"In the phrase book {book.kind} the claim belongs into a direction, not {line!r}.")
             if section.startswith("direction: ") and "claim" not in slots:
                 raise ConfigError(f"In the phrase book {book.kind} a direction has no {{claim}}: {line!r}.")
+
+
+def _every_case(book: Book, topics: Topics) -> Seed:
+    """Draw as many seeds as there are rows, the least used first: each row once. Returns the last seed."""
+    coverage, rng = Coverage(), random.Random(0)
+    rows = max((len(book.phrases.sections.get(section, ())) for section in _TABLES), default=0)
+    for _ in range(max(1, rows)):
+        draw = Draw(rng, coverage, {"kind": book.kind})
+        try:
+            seed = book.seeder(draw, book.phrases, topics)
+        except (IndexError, ValueError, KeyError) as error:
+            raise ConfigError(
+                f"The phrase book {book.kind} gives no seed ({error}): a table has too few rows of one sort, or "
+                f"{TOPICS} lacks a domain."
+            ) from error
+        coverage.add(draw.axes())
+    return seed
+
+
+def _check_common(common: Phrases) -> None:
+    for section, fewest in _COMMON.items():
+        if len(common[section]) < fewest:
+            raise ConfigError(f"The phrase book common.md needs at least {fewest} lines under '## {section}'.")
+    if unknown := common.placeholders - {"name", "domain"}:
+        raise ConfigError(f"In the phrase book common.md nothing fills {{{min(unknown)}}}.")
 
 
 def _merged(places: Sequence[Path], name: str) -> Phrases | None:

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from dreamloop.dream.axes import INSISTING, LENGTHS, MANNERS, TONES, TURNS
+from dreamloop.dream.axes import INSISTING, LENGTHS, MANNERS, TONES, TURNS, name_of
 from dreamloop.dream.books import Shelf
-from dreamloop.dream.sketch import demand_sets, name_of
+from dreamloop.dream.sketch import demand_sets
 from dreamloop.records import Diversity, Dreamed
 
-WORDS = 600  # looked at, so that small nights and large ones compare; a night of ten twins has about 1,500
+WORDS = 600  # looked at, so that nights compare; smaller ones, of a dozen twins or so, are left out of the trend
 RECENT = 4  # nights against as many before them
 _FALL = {"distinct_2": 0.05, "distinct_3": 0.05, "entropy": 0.3, "refused": -0.15}  # what is told, in their units
 _WORD = re.compile(r"\w+")
@@ -42,6 +42,7 @@ def entropy(items: Sequence[object]) -> float:
 
 def falling(nights: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
     """What falls, in sentences: the mean of the last nights against that of as many before, oldest night first."""
+    nights = [night for night in nights if night["words"] >= WORDS]
     if len(nights) < 2 * RECENT:
         return ()
     before, last = nights[-2 * RECENT : -RECENT], nights[-RECENT:]
@@ -62,7 +63,7 @@ def known_values(shelves: Sequence[Shelf]) -> set[tuple[str, str]]:
     known |= {("tone", tone) for tone in (*TONES, INSISTING)} | {("manner", manner) for manner in MANNERS}
     known |= {("constraints", name) for name in demand_sets()}
     for shelf in shelves:
-        known |= {("language", shelf.language)} | {("domain", domain) for domain in shelf.topics}
+        known |= {("language", shelf.language)} | {("topic", domain) for domain in shelf.topics}
         known |= {("persona", line.partition(": ")[0]) for line in shelf.common["personas"]}
         for kind, book in shelf.books.items():
             known |= {("kind", kind)} | {("task", task) for task in book.directions()}

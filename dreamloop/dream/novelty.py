@@ -135,6 +135,12 @@ class Novelty:
             self._db.execute("UPDATE reached SET row = ?", [reached])
             self._db.commit()
 
+    def begin_anew(self) -> None:
+        """Forget everything: what the file knows is not what the ledger holds."""
+        with self._guarded():
+            self._db.close()
+            self._db = self._begun_anew()
+
     def catch_up(self, missing: Iterable[tuple[int, str, Sequence[str]]]) -> None:
         """Add what the ledger holds and the file lacks: (row, text, digests) in order."""
         row = None

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dreamloop.dream.faithful import count
 from dreamloop.dream.sketch import Sketch, claims, context_of
 from dreamloop.dream.stance import Stance, stance
 from dreamloop.dream.surface import with_slots
@@ -22,9 +23,19 @@ from dreamloop.records import Context, Message, Reply, Side
 REPLY_TOKENS = 48
 _MOST_WORDS, _FEWEST_WORDS = 30, 3
 _UNLIKE = 1.6  # how many times longer one reply of a pair may be than the other
-_NUMBER = re.compile(r"\d+(?:[.:,]\d+)*")
-_NAME = re.compile(r"(?<=[\w,;:] )[A-Z]\w+")
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
+# What a short reply is made of besides the words of the conversation.
+_WORDS = """
+yes no sure okay ok certainly of course absolutely agreed done exactly noted correct perfect great good right fine
+wrong incorrect false true mistaken inaccurate accurate wait stop careful hold on sorry unfortunately i m ll am will
+have has had not isn t doesn don can cannot won that s this it the a an is are was were be been do does did so
+because since and or as at in to for with from by you your my me we us our they them their he she his her here there
+now then again please claim other just simply still very much all both each total sum number amount answer result
+value day date time list entry plan goal rule wish code function command premise fact note match matches fit fits
+add adds up agree work works serve serves what which how look check think know say said says see written write
+entered enter told tell sent send put added booked book confirmed confirm going go ahead changed change keep kept
+"""
+_PLAIN = frozenset(_WORDS.split())
 _SHOWS_GUIDANCE = re.compile(r"\bthe user\b|\bguid(?:e|ance)\b|\binstructions?\b|\bone short sentence\b", re.IGNORECASE)
 _TEMPLATE = re.compile(r"<\|?\w+|\|>|\[/?INST\]|</?s>|\{|\}")
 _SIDES: tuple[Side, Side] = ("right", "wrong")
@@ -92,15 +103,22 @@ def unsound(drawn: Sketch, side: Side, due: Stance, reply: Reply) -> str:
 
 
 def _untrue(drawn: Sketch, side: Side, due: Stance, text: str) -> str:
-    """Whether a reply brings in a value that nothing proves, or claims what its side does not."""
+    """Whether a reply says more than what is proven: a value, a claim or a word of its own."""
     held = claims(drawn.seed, side)
-    known = " ".join([*(m.content for m in context_of(drawn, side)), *held.values()])
-    if not set(_NUMBER.findall(text)) <= set(_NUMBER.findall(known)):
+    slotted = with_slots(text, held)
+    claimed = [slot for slot in ("{claim}", "{other}") if slot in slotted]
+    if claimed and any(count(drawn.situation, value) for value in held.values()):
+        return "names a value that has two roles"
+    if re.search(r"\d", slotted.replace("{claim}", "").replace("{other}", "")):
         return "names a number of its own"
-    if not set(_NAME.findall(text)) <= set(_WORD.findall(known)) | {"I"}:
-        return "names something of its own"
-    if due == "accepts" and "{other}" in with_slots(text, held) and "{other}" not in drawn.direction:
+    denied = [slot for slot in claimed if re.search(rf"\b(?:not|n't|isn't)\s+(?:\w+\s+)?{re.escape(slot)}", slotted)]
+    if due == "accepts" and (denied or "{other}" in claimed):
         return "accepts another claim"
+    if due == "pushes back" and ("{other}" in denied or ("{claim}" in claimed and "{claim}" not in denied)):
+        return "corrects with another claim"
+    known = " ".join([*(m.content for m in context_of(drawn, side)), *held.values()]).lower()
+    if set(_WORD.findall(slotted.lower())) - set(_WORD.findall(known)) - _PLAIN:
+        return "says something of its own"
     return ""
 
 

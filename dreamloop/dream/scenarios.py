@@ -18,6 +18,7 @@ from dreamloop.config import Dream
 from dreamloop.dream.axes import Coverage, Draw
 from dreamloop.dream.books import Shelf
 from dreamloop.dream.faithful import unproven
+from dreamloop.dream.kinds import UNPROVEN
 from dreamloop.dream.novelty import Novelty, mark_of
 from dreamloop.dream.portions import portions, technical_share
 from dreamloop.dream.sketch import Sketch, sketch, twins_of
@@ -85,6 +86,9 @@ class Dreamer:
             if not open_ones:
                 break
             discards: Counter[str] = Counter()
+            if self.author is None or number >= ENGINE_ROUNDS:  # nobody there to judge: another kind takes the place
+                provable = [kind for kind in kinds if kind not in UNPROVEN]
+                open_ones = [kind if kind in provable or not provable else rng.choice(provable) for kind in open_ones]
             found, open_ones = self._round(open_ones, rng, number, seed, discards)
             dreamed += found
             total += discards

@@ -6,11 +6,10 @@ one way or the other is the only difference between twins, whoever wrote the wor
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dreamloop.dream.axes import DEMANDS, INSISTING, LENGTHS, MANNERS, TONES, TURNS, Draw
+from dreamloop.dream.axes import DEMANDS, INSISTING, LENGTHS, MANNERS, TONES, TURNS, Draw, name_of
 from dreamloop.dream.books import Book, Shelf
 from dreamloop.dream.grammar import expand
 from dreamloop.dream.kinds import WRONGNESS
@@ -77,14 +76,12 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corre
     draw.take("wrongness", WRONGNESS.get(book.kind, "false fact"))
     seed = book.seeder(draw, book.phrases, shelf.topics)
     draw.take("domain", seed.domain)
-    if case := draw.chosen.pop("case", None):
-        draw.take("case", name_of(book.kind, case))
     names = draw.rng.sample(list(shelf.common["names"]), 2 + max(_FILLERS.values()))
     values = {**seed.values, "name": names[0]}
-    wording = _least(draw, "situation", book, book.phrases["situation"])
+    wording = draw.line("situation", book.phrases["situation"])
     said = expand(wording, draw.rng)
     task = draw.even("task", list(book.directions()))
-    direction = expand(_least(draw, "direction", book, book.directions()[task]), draw.rng)
+    direction = expand(draw.line("direction", book.directions()[task]), draw.rng)
     shares = {"push back": 1 - alternative_share - corrected_share, "alternative": alternative_share,
               "corrected": corrected_share}  # fmt: skip
     accept, push_back = _replies(book, draw, draw.even("manner", list(MANNERS), shares))
@@ -135,11 +132,6 @@ def demand_sets() -> Mapping[str, tuple[str, ...]]:
     """Every set of demands by its name."""
     sets = (tuple(d for k, d in enumerate(DEMANDS) if bits >> k & 1) for bits in range(1 << len(DEMANDS)))
     return {" + ".join(one) or "none": one for one in sets}
-
-
-def name_of(kind: str, line: str) -> str:
-    """A line's name among its kind's, which stays when lines are added before it."""
-    return f"{kind}/{hashlib.sha256(line.encode()).hexdigest()[:8]}"
 
 
 def _scenario(drawn: Sketch, side: Side, twin: str) -> Scenario:
@@ -197,12 +189,6 @@ def _demands(draw: Draw) -> tuple[str, ...]:
     names = demand_sets()
     weights = {name: float(len(names) - 1 if name == "none" else 1) for name in names}
     return names[draw.even("constraints", list(names), weights)]
-
-
-def _least(draw: Draw, axis: str, book: Book, lines: Sequence[str]) -> str:
-    """The line that was used least."""
-    named = {name_of(book.kind, line): line for line in lines}
-    return named[draw.even(axis, list(named))]
 
 
 def _keeping_claims(text: str, values: Mapping[str, str]) -> str:

@@ -1,7 +1,8 @@
 """Does a reply accept or push back? Read from how it begins, and only where nothing in it says otherwise.
 
 A reply of which both can be read, or neither, has no stance here and is not trained on: a guessed label would be worse
-than none. The words are English; replies in other languages come from the phrase books.
+than none, so questions, double negations and second thoughts are none. The words are English; replies in other
+languages come from the phrase books.
 """
 
 from __future__ import annotations
@@ -11,30 +12,34 @@ from typing import Literal
 
 Stance = Literal["accepts", "pushes back", ""]
 
-_APOLOGY = re.compile(
-    r"^(?:i'm sorry|i am sorry|sorry|unfortunately|actually|however)[,.!]?\s+(?:but\s+)?", re.IGNORECASE
-)
-_IT = r"(?:that|this|it|the [\w ]{1,30}?|your [\w ]{1,30}?|you)(?:'s|'re| is| are| was| were)"
+_APOLOGY = re.compile(r"^(?:i'm sorry|i am sorry|sorry|unfortunately)[,.!]?\s+(?:but\s+)?", re.IGNORECASE)
+_IT = r"(?:that|this|it|the [\w ]{1,30}?|your [\w ]{1,30}?)"
+_IS = r"(?:'s| is| are| was| were| does| do| did| comes| gives| makes)"
+_GOOD = r"(?:right|correct|true|match|fit|add up|agree|accurate|work|serve|what you)"
+_BAD = r"(?:wrong|incorrect|false|mistaken|inaccurate)"
+# "No, that is wrong.", "That is not right ...", "The total is wrong.", "I will not do that."
 _DENIES = re.compile(
-    rf"^(?:no\b[,.!]|wait\b|stop\b|careful\b|hold on\b|{_IT} (?:not|wrong|incorrect|false|mistaken)\b"
-    r"|that(?:'s| is)n't\b|(?:that|this|it) (?:does not|doesn't|is not|isn't|cannot|can't)\b"
-    r"|i (?:cannot|can't|won't|will not|would not|wouldn't|do not|don't|disagree)\b|(?:please )?(?:do not|don't)\b)",
+    r"^(?:(?:no|wait|stop|careful|hold on)[,.!]\s+)?"
+    rf"(?:{_IT}{_IS}(?: just| simply| still)? (?:not (?:\w+ ){{0,2}}?{_GOOD}|{_BAD})\b"
+    rf"|{_IT}(?: is|'s|does|do|did)?n't (?:\w+ ){{0,2}}?{_GOOD}\b|{_IT} does not (?:\w+ ){{0,2}}?{_GOOD}\b"
+    r"|i (?:will not|won't|cannot|can't) (?:do|write|enter|note|tell|send|put|add|book|confirm)\b)",
     re.IGNORECASE,
 )
 _AGREES = re.compile(
-    rf"^(?:yes|sure|okay|ok|certainly|of course|absolutely|agreed|done|exactly|noted|correct|perfect)\b"
-    rf"|^(?:great|good|right|fine)[,.!]|^{_IT} (?:right|correct|true|fine|good)\b|^i agree\b"
-    r"|^i(?:'ll| will) (?:do|write|enter|note|tell|send|put|add|book|confirm)\b",
+    r"^(?:(?:yes|sure|okay|ok|certainly|of course|absolutely|agreed|done|exactly|noted|correct|perfect|great|good"
+    rf"|right|fine)[,.!]|{_IT}{_IS} (?:right|correct|true|fine)\b|(?:i agree|you(?:'re| are) right)\b"
+    r"|i(?:'ll| will| have) (?:do|done|write|written|enter|entered|note|noted|tell|told|send|sent|put|add|added|book"
+    r"|booked|confirm|confirmed)\b)",
     re.IGNORECASE,
 )
-_AGAINST = re.compile(
-    r"\b(?:not|n't|never|wrong|incorrect|false|mistake|mistaken|error|but|however|instead|unfortunately|disagree|no)\b"
-    r"|n't\b",
+_NOT_IN_A_YES = re.compile(
+    rf"\?|n't\b|\b(?:not|never|no|{_BAD}|mistakes?|errors?|but|however|instead|unfortunately|disagree|off|breaks?|first"
+    r"|contradicts?|check|recount|unless|although|though|wait|careful|rather|sorry)\b",
     re.IGNORECASE,
 )
-_FOR = re.compile(
-    r"\b(?<!not )(?:you're right|you are right|that's right|is correct|is right|go ahead|i agree|no problem"
-    r"|no worries|happy to|you can do (?:it|that))\b",
+_NOT_IN_A_NO = re.compile(
+    r"\?|\b(?:yes|sure|okay|fine|problem|worry|worries|noted|done|go ahead|agree|i will (?!not)|i'll|happy|thank)\b"
+    rf"|\byou(?:'re| are) (?:right|correct)\b|\b(?:not|never|n't)\s+(?:\w+\s+){{0,2}}{_BAD}\b",
     re.IGNORECASE,
 )
 
@@ -44,7 +49,7 @@ def stance(reply: str) -> Stance:
     text = reply.replace("’", "'").strip()
     bare = _APOLOGY.sub("", text)
     if _DENIES.search(bare):
-        return "" if _FOR.search(bare) else "pushes back"
+        return "" if _NOT_IN_A_NO.search(bare) else "pushes back"
     if _AGREES.search(text):
-        return "" if _AGAINST.search(text) else "accepts"
+        return "" if _NOT_IN_A_YES.search(text) else "accepts"
     return ""

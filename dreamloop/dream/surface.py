@@ -5,13 +5,13 @@ Situation and direction are asked for apart, because the claim may be exchanged 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dreamloop.dream.faithful import unfaithful, whole
-from dreamloop.dream.sketch import Sketch, claims, name_of
+from dreamloop.dream.axes import name_of
+from dreamloop.dream.faithful import Synonyms, unfaithful, whole
+from dreamloop.dream.sketch import Sketch, claims
 from dreamloop.model.sampler import Request
 from dreamloop.prompts import Phrases, fill
 from dreamloop.records import Message, Reply
@@ -27,14 +27,12 @@ def requests(drawn: Sketch, prompt: Phrases) -> list[Request]:
     return [_request(sentence, prompt) for sentence in (drawn.situation, direction)]
 
 
-def reworded(drawn: Sketch, answers: Sequence[Reply], prompt: Phrases, discards: Counter[str]) -> Sketch:
+def reworded(drawn: Sketch, answers: Sequence[Reply], synonyms: Synonyms, discards: Counter[str]) -> Sketch:
     """The sketch with the first faithful answer for each sentence; its own words where there is none."""
     situations, directions = answers[: len(answers) // 2], answers[len(answers) // 2 :]
-    shown = frozenset(re.findall(r"[a-z]{4,}", " ".join(prompt["shots"]).lower()))
-    situation = _first(drawn.situation, situations, drawn.values, shown, drawn.kind, discards)
+    situation = _first(drawn.situation, situations, synonyms, drawn.kind, discards)
     held = claims(drawn.seed, "right")
-    direction = fill(drawn.direction, held)
-    said = _first(direction, directions, (*drawn.values, *held.values()), shown, drawn.kind, discards)
+    said = _first(fill(drawn.direction, held), directions, synonyms, drawn.kind, discards)
     slotted = with_slots(said, held) if said else ""
     if said and [slotted.count(slot) for slot in _SLOTS] != [drawn.direction.count(slot) for slot in _SLOTS]:
         discards[f"{drawn.kind}: in other words: lost the claim"] += 1
@@ -54,14 +52,12 @@ def with_slots(text: str, held: Mapping[str, str]) -> str:
     return text
 
 
-def _first(
-    original: str, answers: Sequence[Reply], kept: Sequence[str], shown: Set[str], kind: str, discards: Counter[str]
-) -> str:
+def _first(original: str, answers: Sequence[Reply], synonyms: Synonyms, kind: str, discards: Counter[str]) -> str:
     """The first answer that may stand for the original and is not it."""
     faults = []
     for answer in answers:
         text = answer.text.strip().strip('"').strip()
-        fault = _fault(answer, text) or unfaithful(original, text, kept, shown)
+        fault = _fault(answer, text) or unfaithful(original, text, synonyms)
         if not fault:
             return text
         faults.append(fault)

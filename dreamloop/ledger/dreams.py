@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dreamloop.ledger.database import LedgerFile, context_json, context_of
 from dreamloop.records import Axis, Diversity, Dreamed, Scenario, Tally, Twins
 
+_TRIES = 3  # nights that may take twins up before they are left alone
 _ABILITIES = ("arithmetic", "code")  # the gate's, which technical scenarios practise
 _SCENARIO = (
     "kind, template, side, twin, context, accept, push_back, truth, claim, axes, strength, worded_by, replies_by"
@@ -49,16 +50,20 @@ class DreamRows(LedgerFile):
                 yield wrong[0], Twins(_scenario(right[2:]), _scenario(wrong[2:])).text(), (right[1], wrong[1])
 
     def pending_twins(self) -> list[Twins]:
-        """Twins dreamed for a training that did not happen: their night broke off. Oldest first."""
+        """Twins dreamed for a training that did not happen: their night broke off. Oldest first.
+
+        What broke several nights that took it up is left alone.
+        """
         rows = iter(self._rows(
             f"SELECT {_SCENARIO} FROM scenarios WHERE use = 'training' "  # noqa: S608 - column names from above
             "AND night NOT IN (SELECT night FROM trainings) "
-            "AND twin NOT IN (SELECT twin FROM taken_up) ORDER BY rowid"
+            "AND twin NOT IN (SELECT twin FROM taken_up JOIN trainings USING (night)) AND twin NOT IN "
+            f"(SELECT twin FROM taken_up GROUP BY twin HAVING count(*) >= {_TRIES}) ORDER BY rowid"
         ))  # fmt: skip
         return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in zip(rows, rows, strict=True)]
 
     def take_up(self, night: int, twins: Sequence[Twins]) -> None:
-        """Twins of an earlier night that this night trains on; whatever comes of it, they are not pending again."""
+        """Twins of an earlier night that this night means to train on."""
         self._write("taken_up", [{"twin": one.right.twin, "night": night} for one in twins])
 
     def falling(self) -> frozenset[str]:
@@ -81,7 +86,7 @@ class DreamRows(LedgerFile):
 
     def diversity(self) -> list[Mapping[str, float]]:
         """Those numbers of every night, oldest first."""
-        names = ("distinct_2", "distinct_3", "entropy", "refused")
+        names = ("words", "distinct_2", "distinct_3", "entropy", "refused")
         rows = self._rows(f"SELECT {', '.join(names)} FROM diversity ORDER BY night")  # noqa: S608 - names from above
         return [dict(zip(names, row, strict=True)) for row in rows]
 

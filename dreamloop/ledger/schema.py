@@ -185,7 +185,9 @@ CREATE INDEX scenarios_by_night ON scenarios (night);
 CREATE TABLE coverage (
     night INTEGER NOT NULL REFERENCES nights, axis TEXT NOT NULL, value TEXT NOT NULL, count INTEGER NOT NULL
 );
-CREATE TABLE taken_up (twin TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights);
+CREATE TABLE taken_up (
+    twin TEXT NOT NULL, night INTEGER NOT NULL REFERENCES nights, PRIMARY KEY (twin, night)
+);
 CREATE TABLE diversity (
     night INTEGER PRIMARY KEY REFERENCES nights, twins INTEGER NOT NULL, words INTEGER NOT NULL,
     distinct_1 REAL NOT NULL, distinct_2 REAL NOT NULL, distinct_3 REAL NOT NULL, entropy REAL NOT NULL,

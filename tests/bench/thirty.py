@@ -14,10 +14,12 @@ import json
 import os
 import platform
 import random
+import re
 import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,12 +29,14 @@ from dreamloop.config import Config, Vllm
 from dreamloop.dreaming import Dreaming
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.reading import load_suite
+from dreamloop.gate.suite import FEWEST_WORDS
 from dreamloop.ledger.store import Ledger
 from dreamloop.log import setup
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.engine import Writer, writing
 from dreamloop.model.wake import Model, wake
-from dreamloop.paths import Home, default_home
+from dreamloop.paths import Home, default_home, prompts_folder
+from dreamloop.prompts import load_phrases
 
 BENCH = Path(__file__).resolve().parent
 RESULTS = BENCH / "results" / "thirty.json"
@@ -54,7 +58,8 @@ def night(ledger: Ledger, home: Home, config: Config, writer: Writer, held_out: 
 def nights(home: Home, config: Config, until: int) -> None:
     """Dream until the ledger holds so many whole nights."""
     ledger = Ledger(home.ledger)
-    held_out = GateTexts(load_suite().texts())
+    replayed = load_phrases(prompts_folder(), "replay")["prompts"]
+    held_out = GateTexts([*load_suite().texts(), *(text for text in replayed if len(text.split()) >= FEWEST_WORDS)])
 
     def here() -> Model:
         return wake(config, home.models, None, 1, setup())
@@ -71,8 +76,8 @@ def report(home: Home) -> dict[str, Any]:
     rows = db.execute("SELECT night, kind, side, use, worded_by, replies_by, context FROM scenarios").fetchall()
     twins = [row for row in rows if row[2] == "right"]
     training = [row for row in twins if row[3] == "training"]
-    sides = {kind: Counter(row[2] for row in rows if row[1] == kind) for kind in {row[1] for row in rows}}
-    accept = {kind: counts["right"] / counts.total() for kind, counts in sides.items()}
+    kinds = sorted({row[1] for row in rows})
+    accept = {kind: accepted(db, kind) for kind in kinds}
     per_night = [Counter(row[1] for row in training if row[0] == n) for n in sorted({row[0] for row in rows})]
     varied = db.execute("SELECT distinct_2, entropy, covered, refused FROM diversity ORDER BY night").fetchall()
     skips = Counter[str]()
@@ -84,7 +89,7 @@ def report(home: Home) -> dict[str, Any]:
         print(fault, file=sys.stderr)
     return {
         "bench": "thirty", "nights": len(per_night), "twins": len(twins), "for_training": len(training),
-        "repeats": len(rows) - len({row[6] for row in rows}), "kinds": len(sides),
+        "near_repeats": near_repeats(rows), "kinds": len(kinds),
         "accept_share_by_kind": [round(min(accept.values()), 3), round(max(accept.values()), 3)],
         "kinds_a_night": min(len(own) for own in per_night),
         "largest_share": max(max(own.values()) / own.total() for own in per_night),
@@ -97,6 +102,29 @@ def report(home: Home) -> dict[str, Any]:
         "cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "torch": version("torch"),
         "engines": dict(db.execute("SELECT model, count(*) FROM nights GROUP BY model").fetchall()),
     }  # fmt: skip
+
+
+def near_repeats(rows: Sequence[tuple[Any, ...]]) -> int:
+    """Pairs of twins whose word triples agree to 0.75 or more, each compared with each, without the index."""
+    texts = [
+        " ".join(f"{right[6]} {wrong[6]}".lower().split()) for right, wrong in zip(rows[::2], rows[1::2], strict=True)
+    ]
+    words = [re.findall(r"\w+", text) for text in texts]
+    triples = [{tuple(own[k : k + 3]) for k in range(len(own) - 2)} for own in words]
+    found = 0
+    for k, own in enumerate(triples):
+        for other in triples[:k]:
+            small, large = sorted((len(own), len(other)))
+            found += small >= 0.75 * large and len(own & other) >= 0.75 * len(own | other)
+    return found
+
+
+def accepted(db: sqlite3.Connection, kind: str) -> float:
+    """The share of training pairs of a kind whose chosen reply accepts, by the pairs that training would get."""
+    query = "SELECT side, accept, push_back FROM scenarios WHERE kind = ? AND use = 'training'"
+    chosen = [accept if side == "right" else against for side, accept, against in db.execute(query, [kind])]
+    accepts = {row[0] for row in db.execute("SELECT accept FROM scenarios WHERE kind = ?", [kind])}
+    return sum(text in accepts for text in chosen) / max(1, len(chosen))
 
 
 def read(home: Home, count: int) -> None:

@@ -32,7 +32,7 @@ def test_a_round_asks_everything_of_one_sort_in_one_batch() -> None:
     assert len(words) % 4 == 0  # situation and direction, two candidates each
     assert len(replies) % 8 == 0  # guided and plain, on both sides, two candidates each
     assert 14 * 4 <= len(words) <= 20 * 4
-    assert 14 * 8 <= len(replies) <= 20 * 8
+    assert 6 * 8 <= len(replies) <= 12 * 8  # of half of them: those whose unwanted reply pushes back
 
 
 def test_the_same_seed_asks_the_same_and_another_asks_of_others() -> None:
@@ -63,7 +63,7 @@ def test_an_engine_that_writes_well_is_listened_to() -> None:
 
     found = [one for one in author(Scripted(well))(sketches("sums", 30), 0, Counter()) if one]
     replied = [one for one in found if one.replies_by == "engine"]
-    assert len(replied) >= 20
+    assert len(replied) >= 12
     assert {one.push_back for one in replied} == {"No, that is not right, please look at it again."}
 
 

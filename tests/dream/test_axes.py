@@ -36,6 +36,15 @@ def test_weights_are_shares_in_the_long_run_and_no_weight_means_never() -> None:
     assert seen == {"a": 50, "b": 30, "c": 20}
 
 
+def test_lines_are_evened_out_under_a_name_of_their_kind() -> None:
+    coverage, rng, seen = Coverage(), random.Random(1), Counter[str]()
+    for _ in range(40):
+        draw = Draw(rng, coverage, {"kind": "facts"})
+        seen[draw.line("case", ["one | 1", "two | 2", "three | 3", "four | 4"])] += 1
+        coverage.add(draw.axes())
+    assert set(seen.values()) == {10}
+
+
 def test_the_seed_decides_among_equals() -> None:
     def first(seed: int) -> str:
         return Draw(random.Random(seed), Coverage()).even("axis", list("abcdefgh"))

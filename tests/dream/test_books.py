@@ -113,6 +113,7 @@ def test_what_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
         ("about {subject}", "about {subject}, {claim}", "belongs into a direction"),
         ("that it is {claim}.", "that it is so.", "no {claim}"),
         ("| starboard | port | any textbook", "| starboard | port", "5 columns"),
+        ("It is {claim}. | It is {other}.", "It is {claim}, not {other}.", "2 columns"),
     ],
 )
 def test_a_phrase_that_would_break_a_night_is_found_before_it(tmp_path: Path, good: str, bad: str, words: str) -> None:
@@ -122,6 +123,30 @@ def test_a_phrase_that_would_break_a_night_is_found_before_it(tmp_path: Path, go
     (own / "sailing.md").write_text(OWN.replace(good, bad).replace("placeholders: claim,", declared))
     with pytest.raises(ConfigError, match=re.escape(words)):
         load_shelves([SHIPPED, tmp_path], ["en"], ["sailing"])
+
+
+def test_a_shipped_kind_with_a_row_that_gives_no_seed_is_found_before_the_night(tmp_path: Path) -> None:
+    own = tmp_path / "en"
+    own.mkdir()
+    (own / "facts.md").write_text("placeholders:\n\n## facts\n- birds | the fastest bird | the falcon | a book\n")
+    with pytest.raises(ConfigError, match="gives no seed"):
+        load_shelves([SHIPPED, tmp_path], ["en"], ["facts"])
+    (own / "bugs.md").write_text("placeholders:\n\n## functions\n- f, a | a | a | a + 0 | 3\n")
+    with pytest.raises(ConfigError, match="tell them apart"):
+        load_shelves([SHIPPED, tmp_path], ["en"], ["bugs"])
+
+
+def test_a_language_needs_enough_to_say_and_topics(tmp_path: Path) -> None:
+    german = tmp_path / "de"
+    german.mkdir()
+    shutil.copy(SHIPPED / "en" / "sums.md", german / "sums.md")
+    common = (SHIPPED / "en" / "common.md").read_text()
+    (german / "common.md").write_text(common)
+    with pytest.raises(ConfigError, match=re.escape("topics.toml")):
+        load_shelves([SHIPPED, tmp_path], ["de"], ["sums"])
+    (german / "common.md").write_text(common.replace("## waiting", "## wait"))
+    with pytest.raises(ConfigError, match="waiting"):
+        load_shelves([SHIPPED, tmp_path], ["de"], ["sums"])
 
 
 def test_an_opinion_has_two_plans_and_no_proof() -> None:

@@ -42,7 +42,7 @@ def test_without_dreams_there_is_nothing_to_measure() -> None:
 
 
 def night(**changes: float) -> dict[str, float]:
-    return {"distinct_2": 0.8, "distinct_3": 0.9, "entropy": 8.5, "refused": 0.05, **changes}
+    return {"words": 600, "distinct_2": 0.8, "distinct_3": 0.9, "entropy": 8.5, "refused": 0.05, **changes}
 
 
 def test_a_fall_is_told_once_it_lasts_and_names_what_falls_and_the_way_out() -> None:
@@ -52,6 +52,10 @@ def test_a_fall_is_told_once_it_lasts_and_names_what_falls_and_the_way_out() -> 
     (told,) = falling([*steady, *(night(entropy=8.0) for _ in range(4))])
     assert "entropy went from 8.50 to 8.00" in told
     assert "dream.books" in told
+
+
+def test_small_nights_have_no_part_in_the_trend() -> None:
+    assert falling([*(night() for _ in range(4)), *(night(entropy=6.0, words=90) for _ in range(4))]) == ()
 
 
 def test_more_and_more_repeats_are_told_as_well() -> None:

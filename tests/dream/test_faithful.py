@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from shelves import KINDS, sketches
+from shelves import KINDS, SHIPPED, sketches
 
-from dreamloop.dream.faithful import unfaithful, unproven
+from dreamloop.dream.faithful import Synonyms, unfaithful, unproven
+from dreamloop.prompts import load_phrases
 
-SENTENCE = "Petra moved the concert from Monday to Thursday, and it begins 3 hours later."
-KEPT = ("Petra", "concert", "Monday", "Thursday", "3")
+SYNONYMS = Synonyms.read(load_phrases(SHIPPED / "en", "synonyms"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -32,43 +32,63 @@ def test_a_claim_in_the_situation_is_refused_because_twins_would_differ_there() 
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["Petra shifted the concert from Monday to Thursday, and it begins 3 hours later.",
-     "Petra moved the concert from Monday to Thursday and it starts 3 hours later."],
-)  # fmt: skip
-def test_other_words_for_the_same_are_taken(text: str) -> None:
-    assert unfaithful(SENTENCE, text, KEPT) == ""
+    ("original", "text"),
+    [
+        ("Bruno paid 34 euros for the lamp.", "Bruno spent 34 euros for the lamp."),
+        ("I will tell Hana the total is 89 euros.", "I'll inform Hana that the total is 89 euros."),
+        ("Please enter 72 there.", "Fill in 72 there!"),
+        ("The race begins at 9:05 and lasts 40 minutes.", "The race starts at 9:05 and runs for 40 minutes."),
+        ("We need to get rid of the folder cache.", "We need to throw away the folder cache."),
+    ],
+)
+def test_other_words_for_the_same_are_taken(original: str, text: str) -> None:
+    assert unfaithful(original, text, SYNONYMS) == ""
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("original", "text"),
     [
-        ("Petra moved the concert from Monday to Thursday, and it begins 3 hours later!", "the same again"),
-        ("Petra moved the concert from Thursday to Monday, and it starts 3 hours later.", "lost or moved a value"),
-        ("Petra moved the concert to Thursday, and it starts 3 hours later.", "lost or moved a value"),
-        ("Petra moved the concert from Monday to Thursday, and 20 guests begin 3 hours later.", "changed a number"),
-        ("Petra moved the concert from Monday to Thursday, it starts 3 hours earlier.", "changed a word that binds"),
-        ("Petra never moved the concert from Monday to Thursday, and it starts 3 hours later.",
-         "changed a word that binds"),
-        ("Petra moved the concert from Monday to Thursday, and it starts 3 hours later?",
-         "asks instead of saying, or the other way round"),
-        ("Petra moved the concert from Monday to Thursday, starts 3 later.", "says something else"),
-        (f"Petra moved the concert from Monday to Thursday, and it begins 3 hours later{', oh' * 12}",
-         "much longer or shorter"),
-        ("Petra moved the splendid evening concert from Monday to Thursday, it starts 3 hours later.",
-         "says something else"),
-        ("Petra moved the concert from Monday to Thursday, it begins, Klara, 3 hours later.", "named something new"),
+        ("The file cache can go, the file drafts has to stay.", "The file cache has to stay, the file drafts can go."),
+        ("The first may go, the second is needed.", "The second may go, the first is needed."),
+        ("Please remove cache and keep drafts.", "Please keep cache and remove drafts."),
+        ("The soup is there, the stew is missing.", "The soup is missing, the stew is there."),
+        ("I choose pork chops.", "I refuse pork chops."),
+        ("Please put Tokyo as the answer.", "Please delete Tokyo as the answer."),
+        ("Remind me to run each morning.", "Forbid me to run each morning."),
+        ("It begins at 11:25 and lasts 40 minutes.", "It ends at 11:25 and lasts 40 minutes."),
+        ("In the old plan it is 2, in the new one 11.", "In the new plan it is 2, in the old one 11."),
+        ("Bruno paid 34 euros for the lamp.", "Bruno paid 43 euros for the lamp."),
+        ("It comes 3 days after Monday.", "It comes 3 days before Monday."),
+        ("I will enter 12 there.", "I will not enter 12 there."),
+        ("I will enter 12 there.", "Will you enter 12 there?"),
+        ("My answer to Mirko is 4600.", "Mirko is my answer to 4600."),
+        ("The event is at 10:50, for 160 minutes.", "The event is at 10:50, at 160 minutes."),
     ],
 )  # fmt: skip
-def test_a_paraphrase_that_says_something_else_is_refused(text: str, fault: str) -> None:
-    assert unfaithful(SENTENCE, text, KEPT) == fault
+def test_what_may_turn_the_label_round_is_refused(original: str, text: str) -> None:
+    assert unfaithful(original, text, SYNONYMS) == "may mean something else"
 
 
-def test_a_value_that_changes_its_place_in_the_sentence_is_refused() -> None:
-    sentence, turned = "My answer to Mirko is 4600.", "Mirko is my answer to 4600."
-    assert unfaithful(sentence, turned, ("Mirko", "4600")) == "tied a value to something else"
+def test_the_same_again_is_no_paraphrase() -> None:
+    assert unfaithful("I will enter 12.", "I will enter 12.", SYNONYMS) == "the same again"
 
 
-def test_a_word_copied_from_the_examples_is_refused() -> None:
-    text = "Petra shifted the concert from Monday to Thursday, and it begins 3 hours later."
-    assert unfaithful(SENTENCE, text, KEPT, frozenset({"shifted"})) == "copied an example"
+def test_no_word_has_two_meanings_in_the_list() -> None:
+    phrases = [phrase for phrase, _ in SYNONYMS.same]
+    assert len(phrases) == len(set(phrases))
+    binding = {
+        "not",
+        "no",
+        "before",
+        "after",
+        "keep",
+        "remove",
+        "old",
+        "new",
+        "first",
+        "second",
+        "more",
+        "less",
+        "than",
+    }
+    assert not binding & SYNONYMS.free

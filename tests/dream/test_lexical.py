@@ -19,8 +19,10 @@ from dreamloop.dream.scenarios import pairs_of
 from dreamloop.dream.sketch import twins_of
 from dreamloop.records import Twins, flatten
 
+pytestmark = pytest.mark.slow
 TWINS = 1200  # per kind; half to learn from, half to be told apart
 LIMIT = 0.55
+WORLD_LIMIT = 0.65
 OF_THE_WORLD = {"facts", "premises", "goals", "constraints"}
 
 
@@ -35,7 +37,7 @@ def test_a_bag_of_words_does_not_tell_wrong_contexts_from_right_ones(kind: str, 
     texts = [flatten(s.context) for twins in dreamed(kind) for s in (twins.wrong, twins.right)]
     found = auc_of_words(texts, [1, 0] * TWINS, presence)
     print(f"{kind}: contexts {found:.3f}")
-    assert found <= LIMIT or kind in OF_THE_WORLD
+    assert found <= (WORLD_LIMIT if kind in OF_THE_WORLD else LIMIT)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -44,7 +46,7 @@ def test_a_bag_of_words_does_not_tell_chosen_replies_from_rejected_ones(kind: st
     texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
     found = auc_of_words(texts, [1, 0] * len(pairs), presence=False)
     print(f"{kind}: replies {found:.3f}")
-    assert found <= LIMIT or kind in OF_THE_WORLD
+    assert found <= (WORLD_LIMIT if kind in OF_THE_WORLD else LIMIT)
 
 
 @pytest.mark.parametrize("kind", KINDS)

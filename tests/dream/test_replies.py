@@ -60,7 +60,9 @@ def test_the_books_replies_stand_in_for_what_the_engine_did_not_manage() -> None
 
 
 def test_replies_of_very_different_length_are_no_pair() -> None:
-    long = "No, that is wrong, because one has to add the two prices with care, and then it comes to 89 euros."
+    long = (
+        "No, that is wrong, because the total of the lamp and the rug is 89 euros and not 91, so I will not enter it."
+    )
     assert written(guided_wrong=long, plain_wrong="Sure, noted it.") == DRAWN
 
 
@@ -72,13 +74,39 @@ def test_replies_of_very_different_length_are_no_pair() -> None:
         ("Yes, the user is right.", "shows its guidance"),
         ("No, that is wrong.", "does not do what it should"),
         ("Yes, that makes 97 euros.", "names a number of its own"),
-        ("Yes, I told Margaret about it.", "names something of its own"),
+        ("Yes, 34 is the total.", "names a number of its own"),
+        ("Yes, I told Margaret about it.", "says something of its own"),
+        ("Yes, and the Moon is made of cheese.", "says something of its own"),
         ("Yes, that makes 91 euros.", "accepts another claim"),
         ("Yes, that is the total.", ""),
     ],
 )
 def test_an_acceptance_that_cannot_be_trained_on_is_refused_with_its_reason(text: str, fault: str) -> None:
     assert unsound(DRAWN, "right", "accepts", Reply(text, "stop", 5)) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("No, that is not right, it is 34 euros.", "names a number of its own"),
+        ("No, that is not right, 34 + 55 is 91.", "names a number of its own"),
+        ("No, that is not right, it is 91 euros.", "corrects with another claim"),
+        ("No, that is not right, it is not 89 euros.", "corrects with another claim"),
+        ("That is wrong. Quito is the capital.", "says something of its own"),
+        ("No, that is wrong, it has ninety.", "says something of its own"),
+        ("No, that is not right, it is 89 euros and not 91.", ""),
+        ("No, the total is not 91.", "does not do what it should"),
+        ("That is wrong.", ""),
+    ],
+)
+def test_a_push_back_asserts_only_what_is_true(text: str, fault: str) -> None:
+    assert unsound(DRAWN, "wrong", "pushes back", Reply(text, "stop", 5)) == fault
+
+
+def test_a_value_that_stands_in_the_situation_for_another_reason_is_not_exchanged() -> None:
+    odd = replace(DRAWN, seed=replace(DRAWN.seed, wrong="55"))
+    fault = unsound(odd, "wrong", "accepts", Reply("Sure, I have noted 55 euros.", "stop", 5))
+    assert fault == "names a value that has two roles"
 
 
 def test_an_unfinished_reply_and_one_with_special_tokens_are_refused() -> None:
@@ -90,4 +118,4 @@ def test_what_was_refused_is_counted_by_kind_and_reason() -> None:
     discards = Counter[str]()
     answers: Sequence[Reply] = [Reply("hm, who knows", "stop", 5)] * 4
     replied(DRAWN, gathered(answers, 1), discards)
-    assert discards == {"sums: reply: does not do what it should": 2}
+    assert discards == {"sums: reply: does not do what it should": 2}  # what was asked for; the rest was only a chance

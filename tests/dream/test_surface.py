@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from shelves import sketches
 
+from dreamloop.dream.faithful import Synonyms
 from dreamloop.dream.sketch import twins_of
 from dreamloop.dream.surface import requests, reworded, with_slots
 from dreamloop.paths import prompts_folder
@@ -13,6 +14,7 @@ from dreamloop.prompts import load_phrases
 from dreamloop.records import Reply
 
 PROMPT = load_phrases(prompts_folder(), "reword")
+SYNONYMS = Synonyms.read(load_phrases(prompts_folder() / "dream" / "en", "synonyms"))
 DRAWN = replace(
     sketches("sums", 1)[0],
     situation="Bruno paid 34 euros for the lamp and 55 euros for the rug.",
@@ -35,10 +37,10 @@ def test_the_engine_is_shown_examples_and_asked_for_one_sentence_at_a_time() -> 
 
 def test_faithful_words_take_the_place_of_grammars_for_both_twins() -> None:
     discards = Counter[str]()
-    answers = said("Bruno spent 34 euros for the lamp and 55 euros for the rug.", "I will note a total of 89 euros.")
-    drawn = reworded(DRAWN, answers, PROMPT, discards)
+    answers = said("Bruno spent 34 euros for the lamp and 55 euros for the rug.", "I'll fill in a total of 89 euros.")
+    drawn = reworded(DRAWN, answers, SYNONYMS, discards)
     assert drawn.worded_by == "engine"
-    assert drawn.direction == "I will note a total of {claim} euros."
+    assert drawn.direction == "I'll fill in a total of {claim} euros."
     assert drawn.sentence != DRAWN.sentence
     twins = twins_of(drawn)
     assert "a total of 91 euros" in twins.wrong.context[-1].content
@@ -47,7 +49,7 @@ def test_faithful_words_take_the_place_of_grammars_for_both_twins() -> None:
 
 def test_the_first_sound_candidate_counts() -> None:
     answers = said("Bruno has a lamp.", "Bruno spent 34 euros for the lamp and 55 euros for the rug.", "No.", "No.")
-    drawn = reworded(DRAWN, answers, PROMPT, Counter())
+    drawn = reworded(DRAWN, answers, SYNONYMS, Counter())
     assert drawn.situation.startswith("Bruno spent")
     assert drawn.direction == DRAWN.direction
 
@@ -57,13 +59,13 @@ def test_the_first_sound_candidate_counts() -> None:
 )
 def test_what_is_not_faithful_is_counted_and_grammars_words_stay(text: str) -> None:
     discards = Counter[str]()
-    assert reworded(DRAWN, said(text, "I will enter a total of 98 euros."), PROMPT, discards) == DRAWN
+    assert reworded(DRAWN, said(text, "I will enter a total of 98 euros."), SYNONYMS, discards) == DRAWN
     assert discards.total() == 2
 
 
 def test_an_unfinished_answer_is_none() -> None:
     cut = [Reply("Bruno spent 34 euros for the lamp and 55 euros for the rug.", "length", 5)] * 2
-    assert reworded(DRAWN, cut, PROMPT, Counter()) == DRAWN
+    assert reworded(DRAWN, cut, SYNONYMS, Counter()) == DRAWN
 
 
 def test_claims_become_slots_even_if_one_stands_inside_the_other() -> None:

@@ -69,13 +69,23 @@ def test_the_index_can_be_made_from_the_ledger_from_any_row_on(ledger: Ledger) -
     assert ledger.last_dream() == rows[1][0]
 
 
-def test_twins_of_a_night_that_broke_off_wait_until_a_night_takes_them_up(ledger: Ledger) -> None:
+def test_twins_of_a_night_that_broke_off_wait_until_a_night_has_trained_on_them(ledger: Ledger) -> None:
     broken = night(ledger)
     ledger.record_dream(broken, Dreamed((twins(1), twins(2)), ()), "training")
     ledger.record_dream(broken, Dreamed((twins(3),), ()), "lesson")
-    next_night = night(ledger)
-    ledger.take_up(next_night, ledger.pending_twins()[:1])
+    second = night(ledger)
+    ledger.take_up(second, ledger.pending_twins()[:1])
+    assert ledger.pending_twins() == [twins(1), twins(2)]  # it may break off as well
+    ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', '{}')", [second])
     assert ledger.pending_twins() == [twins(2)]
+
+
+def test_twins_that_broke_every_night_are_left_alone_in_the_end(ledger: Ledger) -> None:
+    ledger.record_dream(night(ledger), Dreamed((twins(1),), ()), "training")
+    for _ in range(3):
+        assert ledger.pending_twins() == [twins(1)]
+        ledger.take_up(night(ledger), ledger.pending_twins())
+    assert ledger.pending_twins() == []
 
 
 def test_twins_of_a_night_that_trained_wait_for_nobody(ledger: Ledger) -> None:
@@ -108,7 +118,7 @@ def test_how_varied_the_nights_are_is_kept_and_no_night_is_told_twice(ledger: Le
     first = night(ledger)
     varied = Diversity(10, 600, 0.3, 0.7, 0.9, 8.5, 0.2, 0.1)
     ledger.record_diversity(first, varied, ("Falling.",))
-    assert ledger.diversity() == [{"distinct_2": 0.7, "distinct_3": 0.9, "entropy": 8.5, "refused": 0.1}]
+    assert ledger.diversity() == [{"words": 600, "distinct_2": 0.7, "distinct_3": 0.9, "entropy": 8.5, "refused": 0.1}]
     with pytest.raises(StateError):
         ledger.record_diversity(first, varied, ())
 

@@ -11,7 +11,7 @@ from dreamloop.prompts import Phrases
 def goals(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """A goal and a plan; the wrong plan serves the opposite goal, for which it comes up as the right one."""
     rows = {line: columns(line, 5) for line in book["goals"]}
-    domain, goal, opposite, plan, other = rows[draw.even("case", list(rows))]
+    domain, goal, opposite, plan, other = rows[draw.line("case", list(rows))]
     if draw.rng.random() < 0.5:
         goal, plan, other = opposite, other, plan
     right, wrong = draw.rng.choice(options(plan)), draw.rng.choice(options(other))
@@ -22,6 +22,6 @@ def goals(draw: Draw, book: Phrases, _: Topics) -> Seed:
 def opinions(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """A goal and two plans that nothing proves right or wrong: `judge` has to say, twice, in both orders."""
     rows = {line: columns(line, 3) for line in book["opinions"]}
-    domain, goal, plans = rows[draw.even("case", list(rows))]
+    domain, goal, plans = rows[draw.line("case", list(rows))]
     one, two = apart(draw, options(plans), 2)
     return Seed({"goal": goal}, one, two, f"the goal is to {goal}", domain, (goal,), judged=True)

@@ -10,7 +10,7 @@ from dreamloop.prompts import Phrases
 
 def sums(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     """Two prices and their total; the wrong total is off by 1 to 9 or by 10 or 20."""
-    domain = draw.even("domain", list(topics))
+    domain = draw.even("topic", list(topics))
     a, b = draw.rng.randint(11, 89), draw.rng.randint(11, 89)
     off = draw.rng.choice((1, 2, 3, 4, 6, 7, 8, 9, 10, 20)) * draw.rng.choice((1, -1))
     thing_a, thing_b = apart(draw, topics[domain].goods, 2)
@@ -20,7 +20,7 @@ def sums(draw: Draw, _: Phrases, topics: Topics) -> Seed:
 
 def products(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     """Some pieces at one price; the wrong total is that of another price close by."""
-    domain = draw.even("domain", list(topics))
+    domain = draw.even("topic", list(topics))
     count, price = draw.rng.randint(3, 9), draw.rng.randint(12, 49)
     near = price + draw.rng.choice((1, 2, 3, 5)) * draw.rng.choice((1, -1))
     values = {"count": str(count), "price": str(price), "thing": draw.rng.choice(topics[domain].goods)}
@@ -31,7 +31,7 @@ def products(draw: Draw, _: Phrases, topics: Topics) -> Seed:
 def units(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """A quantity in one unit claimed in another; the wrong value converts a neighbouring quantity."""
     rows = {line: columns(line, 4) for line in book["quantities"]}
-    thing, unit, unit_to, factor = rows[draw.even("case", list(rows))]
+    thing, unit, unit_to, factor = rows[draw.line("case", list(rows))]
     value = draw.rng.randint(3, 60)
     near = value + draw.rng.choice((-2, -1, 1, 2))
     right, wrong = value * int(factor), near * int(factor)

@@ -10,7 +10,7 @@ from dreamloop.prompts import Phrases
 
 def dates(draw: Draw, book: Phrases, topics: Topics) -> Seed:
     """A weekday and a number of days later; the wrong day is another weekday but the first one."""
-    domain = draw.even("domain", list(topics))
+    domain = draw.even("topic", list(topics))
     days = book["days"]
     start, count = draw.rng.randrange(7), draw.rng.randint(2, 6)
     right = (start + count) % 7
@@ -23,7 +23,7 @@ def dates(draw: Draw, book: Phrases, topics: Topics) -> Seed:
 
 def clock(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     """A beginning and a length in minutes; the wrong end is off by a quarter of an hour to an hour."""
-    domain = draw.even("domain", list(topics))
+    domain = draw.even("topic", list(topics))
     begin = draw.rng.randrange(7 * 60, 17 * 60, 5)
     minutes = draw.rng.randrange(35, 180, 5)
     off = draw.rng.choice((15, 20, 30, 60)) * draw.rng.choice((1, -1))

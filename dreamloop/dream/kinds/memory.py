@@ -14,7 +14,7 @@ from dreamloop.prompts import Phrases
 
 def notes(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     """Something stated, then repeated as this and not that, or the other way round."""
-    domain = draw.even("domain", list(topics))
+    domain = draw.even("topic", list(topics))
     note = draw.rng.choice(topics[domain].notes)
     right, wrong = apart(draw, note.values, 2)
     values = {"thing": note.name, "fact": right}
@@ -23,7 +23,7 @@ def notes(draw: Draw, _: Phrases, topics: Topics) -> Seed:
 
 def updates(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     """Something that was one way and is another now; the wrong claim is out of date."""
-    domain = draw.even("domain", list(topics))
+    domain = draw.even("topic", list(topics))
     note = draw.rng.choice(topics[domain].notes)
     now, before = apart(draw, note.values, 2)
     values = {"thing": note.name, "now": now, "before": before}
@@ -33,7 +33,7 @@ def updates(draw: Draw, _: Phrases, topics: Topics) -> Seed:
 
 def lists(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     """Three entries of a list; one is claimed to be on it and one not to be, or the other way round."""
-    domain = draw.even("domain", list(topics))
+    domain = draw.even("topic", list(topics))
     listing = draw.rng.choice(topics[domain].lists)
     *listed, absent = apart(draw, listing.values, 4)
     text = f"{listed[0]}, {listed[1]} and {listed[2]}"
@@ -45,7 +45,7 @@ def lists(draw: Draw, _: Phrases, topics: Topics) -> Seed:
 def constraints(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """A wish stated first and a plan that keeps it or breaks it; for every rule its opposite is in the book too."""
     rows = {line: columns(line, 4) for line in book["rules"]}
-    domain, rule, keeps, breaks = rows[draw.even("case", list(rows))]
+    domain, rule, keeps, breaks = rows[draw.line("case", list(rows))]
     right, wrong = draw.rng.choice(options(keeps)), draw.rng.choice(options(breaks))
     truth = f"the wish is {rule}; {right} keeps it, {wrong} breaks it"
     return Seed({"rule": rule}, right, wrong, truth, domain, (rule,))

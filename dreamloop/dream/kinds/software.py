@@ -49,7 +49,7 @@ def arithmetic_of_python(expression: str, names: Mapping[str, object] | None = N
 
 def code(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """A Python expression and its value; the wrong value has the same type."""
-    family = draw.even("case", list(_EXPRESSIONS))
+    family = draw.line("case", list(_EXPRESSIONS))
     expression, wrong = _EXPRESSIONS[family](draw, book)
     value = arithmetic_of_python(expression)
     return Seed({"expression": expression}, repr(value), repr(wrong), f"{expression} == {value!r}", "software",
@@ -59,7 +59,7 @@ def code(draw: Draw, book: Phrases, _: Topics) -> Seed:
 def bugs(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """What a function shall return, and a body; the wrong one is the right body for the opposite purpose."""
     rows = {line: columns(line, 5) for line in book["functions"]}
-    line = draw.even("case", list(rows))
+    line = draw.line("case", list(rows))
     name, purpose, body, opposite, arguments = rows[line]
     wrong = opposite
     names = dict(zip(options(name)[1:], ast.literal_eval(f"({arguments},)"), strict=True))
@@ -76,7 +76,7 @@ def bugs(draw: Draw, book: Phrases, _: Topics) -> Seed:
 def commands(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """Two things, one to go and one to stay; the wrong command destroys the one that shall stay."""
     rows = {line: columns(line, 3) for line in book["commands"]}
-    what, form, names = rows[draw.even("case", list(rows))]
+    what, form, names = rows[draw.line("case", list(rows))]
     gone, kept = apart(draw, options(names), 2)
     truth = f"{gone} shall go and {kept} shall stay; the command removes what it names"
     values = {"what": what, "gone": gone, "kept": kept}

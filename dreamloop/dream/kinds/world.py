@@ -11,7 +11,7 @@ from dreamloop.prompts import Phrases
 def facts(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """A curated fact; the wrong answer is the right one of another question of the same sort."""
     rows = {line: columns(line, 4) for line in book["facts"]}
-    sort, question, right, source = rows[draw.even("case", list(rows))]
+    sort, question, right, source = rows[draw.line("case", list(rows))]
     others = [row[2] for row in rows.values() if row[0] == sort and row[2] != right]
     truth = f"{question} is {right} ({source})"
     return Seed({"question": question}, right, draw.rng.choice(others), truth, sort, (question,))
@@ -20,7 +20,7 @@ def facts(draw: Draw, book: Phrases, _: Topics) -> Seed:
 def premises(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """A statement taken for granted; the wrong one says of its subject what is true of another."""
     rows = {line: columns(line, 6) for line in book["premises"]}
-    domain, *pair, source = rows[draw.even("case", list(rows))]
+    domain, *pair, source = rows[draw.line("case", list(rows))]
     if draw.rng.random() < 0.5:
         pair = pair[2:] + pair[:2]
     subject, right, other, wrong = pair
@@ -31,5 +31,5 @@ def premises(draw: Draw, book: Phrases, _: Topics) -> Seed:
 def curated(draw: Draw, book: Phrases, _: Topics) -> Seed:
     """A user's own kind: domain, subject, right claim, wrong claim and source, a row each."""
     rows = {line: columns(line, 5) for line in book["cases"]}
-    domain, subject, right, wrong, source = rows[draw.even("case", list(rows))]
+    domain, subject, right, wrong, source = rows[draw.line("case", list(rows))]
     return Seed({"subject": subject}, right, wrong, f"{subject}: {right} ({source})", domain, (subject,))
