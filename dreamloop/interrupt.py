@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -14,9 +15,9 @@ PATIENCE_S = 30.0  # longer than it takes to end a server that does not want to
 class Interrupt:
     """A signal handler that raises KeyboardInterrupt, and then lets the night end what it began.
 
-    Signals that follow at once are ignored: they must not cut short what ends the server. One that comes after
-    `PATIENCE_S` is heard again, because Python drops an exception that falls into a finalizer or a weak reference's
-    callback (docs.python.org, sys.unraisablehook), and then nobody was told of the first.
+    Signals that follow at once are ignored: they must not cut short what ends the server. Python drops an exception
+    that falls into a finalizer or a weak reference's callback (docs.python.org, sys.unraisablehook); such a one is
+    raised again behind it. Should one get lost all the same, the next that comes after `PATIENCE_S` is heard.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,3 +35,13 @@ class Interrupt:
         """Handle what ends a night from now on."""
         for wanted in STOPS:
             signal.signal(wanted, self)
+        told = sys.unraisablehook
+
+        def dropped(unraisable: sys.UnraisableHookArgs) -> None:
+            if unraisable.exc_type is KeyboardInterrupt:
+                self._heard = -math.inf
+                signal.raise_signal(signal.SIGINT)  # heard once the finalizer is left
+            else:
+                told(unraisable)
+
+        sys.unraisablehook = dropped

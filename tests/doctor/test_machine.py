@@ -70,5 +70,5 @@ def test_the_command_prints_each_finding_and_leaves_with_one_where_there_is_a_fa
     assert checks[6:] == (
         ["config"]
         if config
-        else ["config", "schedule", "device", "model", "sources", "replay", "gate", "optimizer", "vllm"]
+        else ["config", "schedule", "device", "model", "sources", "replay", "dreams", "gate", "optimizer", "vllm"]
     )
