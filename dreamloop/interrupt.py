@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
+AGAIN_S = 0.1  # by then a finalizer is left
 PATIENCE_S = 30.0  # longer than it takes to end a server that does not want to
 
 
@@ -40,7 +43,9 @@ class Interrupt:
         def dropped(unraisable: sys.UnraisableHookArgs) -> None:
             if unraisable.exc_type is KeyboardInterrupt:
                 self._heard = -math.inf
-                signal.raise_signal(signal.SIGINT)  # heard once the finalizer is left
+                again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
+                again.daemon = True
+                again.start()
             else:
                 told(unraisable)
 
