@@ -21,10 +21,11 @@ from dreamloop.dream.diversity import diversity, falling, known_values
 from dreamloop.dream.kinds import SEEDERS, UNPROVEN
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import Author, Dreamer, repeats_refused
+from dreamloop.errors import UnusableRow
 from dreamloop.ledger.store import Ledger
 from dreamloop.log import Progress
 from dreamloop.model.engine import Writer
-from dreamloop.records import Dreamed, Skip, Twins
+from dreamloop.records import Context, Dreamed, Skip, Twins
 
 _PROVABLE = tuple(kind for kind in SEEDERS if kind not in UNPROVEN)
 
@@ -66,7 +67,15 @@ class Dreaming:
         self.ready = self._left_over(count if self.config.night.kinds else 0)
         adapter: Literal["incumbent"] | None = "incumbent" if self.serving else None
         prompts = load_prompts(paths.prompts_folder())
-        author = EngineAuthor(writer.sampler, adapter, prompts, self.config.dream, self.progress)
+
+        def takes(context: Context) -> bool:
+            try:
+                writer.encoder.chat(context, generation_prompt=True)
+            except UnusableRow:
+                return False
+            return True
+
+        author = EngineAuthor(writer.sampler, adapter, prompts, self.config.dream, self.progress, takes)
         self._dream(count - len(self.ready), self.config.night.kinds, "training", self.seed, author)
 
     def finish(self, count: int) -> tuple[list[Twins], list[Twins]]:

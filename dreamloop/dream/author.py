@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from dreamloop.log import Progress
 from dreamloop.model.policy import Adapter
 from dreamloop.model.sampler import Request, Sampler
 from dreamloop.prompts import Phrases, Prompt, load_phrases, load_prompt
-from dreamloop.records import Axis, Reply
+from dreamloop.records import Axis, Context, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class EngineAuthor:
         sampler, adapter: who writes; the model that serves.
         prompts: how it is asked. knobs: how much of it is asked for.
         progress: where to show it.
+        takes: whether the model's chat template takes a conversation; what it refuses is not asked.
     """
 
     sampler: Sampler
@@ -55,6 +56,7 @@ class EngineAuthor:
     prompts: Prompts
     knobs: Dream
     progress: Progress
+    takes: Callable[[Context], bool] = lambda _: True
 
     def __call__(self, sketches: Sequence[Sketch], seed: int, discards: Counter[str]) -> list[Sketch | None]:
         """Each sketch in the engine's words as far as they are sound, its own otherwise; None where no judge agrees.
@@ -72,7 +74,7 @@ class EngineAuthor:
         answers = self._answers(asked, seed, "dream: judging opinions")
         found: list[Sketch | None] = []
         for one, own in zip(sketches, answers, strict=True):
-            verdict = judge.judged(one.seed, own) if one.seed.judged else one.seed
+            verdict = one.seed if not one.seed.judged else judge.judged(one.seed, own) if own else None
             if verdict is None:
                 discards[f"{one.kind}: the judge disagrees with itself"] += 1
             found.append(replace(one, seed=verdict) if verdict else None)
@@ -110,6 +112,7 @@ class EngineAuthor:
 
     def _answers(self, asked: Sequence[Sequence[Request]], seed: int, what: str) -> list[list[Reply]]:
         """The answers to every sketch's own requests, all asked in one batch."""
+        asked = [own if all(self.takes(request.context) for request in own) else [] for own in asked]
         flat = [request for own in asked for request in own]
         answers: Iterator[Reply] = iter(
             self.sampler.sample(flat, self.adapter, seed, self.progress, what) if flat else ()
