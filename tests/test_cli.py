@@ -87,8 +87,8 @@ def test_json_is_one_document(with_nights: Home, command: list[str]) -> None:
         (["revert"], 5, "nothing to go back to"),
         (["revert", "--to", "7"], 5, "Generation 7"),
         (["cycle", "--config", "/no/such/file.toml"], 2, "cannot be read"),
-        (["cycle", "--source", "/no/such/log"], 2, "does not exist"),
-        (["doctor", "--config", "/no/such/file.toml"], 1, ""),
+        pytest.param(["cycle", "--source", "/no/such/log"], 2, "does not exist", marks=pytest.mark.slow),
+        pytest.param(["doctor", "--config", "/no/such/file.toml"], 1, "", marks=pytest.mark.slow),
         (["init", "/proc/dreamloop.toml"], 2, "cannot be written"),
         (["dance"], 2, "No such command"),
         (["cycle", "--speed", "9"], 2, "No such option"),
@@ -114,6 +114,7 @@ def test_a_night_that_does_not_exist_is_named(with_nights: Home) -> None:
     assert "nights 1 to 2" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = dreamloop("cycle", "--home", str(tmp_path / "file" / "home"))
@@ -121,6 +122,7 @@ def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     assert "cannot be prepared" in done.stderr
 
 
+@pytest.mark.slow
 def test_off_a_terminal_every_log_line_is_json(home: Home, tmp_path: Path) -> None:
     (tmp_path / "dreamloop.toml").write_text("[night]\nkinds = []\n")
     done = dreamloop("cycle", "--home", str(home.root), cwd=tmp_path)

@@ -58,6 +58,7 @@ def test_a_real_engine_writes_and_what_is_missing_comes_from_the_grammar(
     assert ledger.db.execute("SELECT twins FROM diversity").fetchall() == [(15,)]
 
 
+@pytest.mark.model
 def test_a_vllm_server_writes_just_as_well(
     ledger: Ledger, server: VllmServer, client: VllmClient, tiny_encoder: ChatEncoder
 ) -> None:

@@ -27,7 +27,7 @@ _ALIKE = ("accept", "push_back", "alternative")  # the k-th lines of these secti
 _NEEDED = ("situation", "corrected", *_ALIKE)
 # Sections that are tables, with their columns, and those that are plain values.
 _TABLES = {
-    "quantities": 4, "rules": 4, "facts": 4, "premises": 6, "functions": 5, "commands": 3, "goals": 5, "opinions": 3,
+    "quantities": 5, "rules": 4, "facts": 4, "premises": 6, "functions": 5, "commands": 3, "goals": 5, "opinions": 3,
     "cases": 5,
 }  # fmt: skip
 _VALUES = {"days", "words"}

@@ -53,6 +53,7 @@ def test_an_errors_way_out_becomes_the_mend() -> None:
     assert fault_of("vllm", EngineError("All is lost.")).mend is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["", "modell = 'x'\n"])
 def test_the_command_prints_each_finding_and_leaves_with_one_where_there_is_a_fault(
     home: Home, tmp_path: Path, config: str

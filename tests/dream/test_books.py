@@ -134,6 +134,9 @@ def test_a_shipped_kind_with_a_row_that_gives_no_seed_is_found_before_the_night(
     (own / "bugs.md").write_text("placeholders:\n\n## functions\n- f, a | a | a | a + 0 | 3\n")
     with pytest.raises(ConfigError, match="tell them apart"):
         load_shelves([SHIPPED, tmp_path], ["en"], ["bugs"])
+    (own / "units.md").write_text("placeholders:\n\n## quantities\n- nap | hours | minutes | 60 | 3 to 1\n")
+    with pytest.raises(ConfigError, match="gives no seed"):
+        load_shelves([SHIPPED, tmp_path], ["en"], ["units"])
 
 
 def test_a_language_needs_enough_to_say_and_topics(tmp_path: Path) -> None:

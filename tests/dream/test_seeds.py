@@ -35,6 +35,25 @@ def test_the_check_finds_a_wrong_label_in_every_kind() -> None:
         assert recheck.wrong(turned)
 
 
+def test_the_check_reads_who_goes_and_who_stays_from_the_text_and_not_from_the_truth() -> None:
+    named = re.compile(r"(the .+ was |)(.+?)( shall go and | and is )(.+?)( shall stay.*| now)")
+    for kind in ("commands", "updates"):
+        for drawn in sketches(kind, 60):
+            twins = twins_of(drawn)
+            exchanged = named.sub(r"\1\4\3\2\5", drawn.seed.truth)
+            assert exchanged != drawn.seed.truth
+            for scenario in (twins.right, twins.wrong):
+                assert not recheck.wrong(replace(stored(scenario), truth=exchanged))
+
+
+@pytest.mark.parametrize("kind", ["sums", "products", "units", "clock", "constraints", "goals"])
+def test_the_check_needs_no_truth_where_the_text_has_it(kind: str) -> None:
+    for drawn in sketches(kind, 20):
+        twins = twins_of(drawn)
+        assert not recheck.wrong(replace(stored(twins.right), truth=""))
+        assert recheck.wrong(replace(stored(twins.wrong), truth="", side="right"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_twins_differ_in_nothing_but_the_claim(kind: str) -> None:
     for drawn in sketches(kind, 60):
@@ -52,6 +71,14 @@ def blank(text: str, *claims: str) -> str:
     for claim in sorted(claims, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(claim)}(?!\w)", "_", text, flags=re.IGNORECASE)
     return text
+
+
+def test_a_quantity_is_one_that_its_thing_can_have() -> None:
+    rows = [line.split(" | ") for line in SHELF.books["units"].phrases["quantities"]]
+    sensible = {thing: tuple(map(int, span.split(" to "))) for thing, *_, span in rows}
+    for drawn in sketches("units", 200):
+        least, most = sensible[drawn.seed.values["thing"]]
+        assert least <= int(drawn.seed.values["value"]) <= most
 
 
 @pytest.mark.parametrize("kind", KINDS)

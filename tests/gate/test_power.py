@@ -146,6 +146,7 @@ def test_the_means_of_simulated_nights_have_the_predictive_distribution_and_move
     assert np.array(twice) == pytest.approx(2 * means)
 
 
+@pytest.mark.slow
 def test_simulated_honest_nights_pass_with_the_shipped_items_and_margins_in_95_of_100() -> None:
     """Noise as measured on retrained seeds (`tests/bench/power.py`); every measure, tonight and since the base."""
     found = json.loads(MEASURED.read_text())

@@ -29,11 +29,15 @@ def products(draw: Draw, _: Phrases, topics: Topics) -> Seed:
 
 
 def units(draw: Draw, book: Phrases, _: Topics) -> Seed:
-    """A quantity in one unit claimed in another; the wrong value converts a neighbouring quantity."""
-    rows = {line: columns(line, 4) for line in book["quantities"]}
-    thing, unit, unit_to, factor = rows[draw.line("case", list(rows))]
-    value = draw.rng.randint(3, 60)
-    near = value + draw.rng.choice((-2, -1, 1, 2))
+    """A quantity in one unit claimed in another; the wrong value converts a neighbouring quantity.
+
+    Each row says how much of its thing makes sense ("6 to 12" hours of a night shift).
+    """
+    rows = {line: columns(line, 5) for line in book["quantities"]}
+    thing, unit, unit_to, factor, sensible = rows[draw.line("case", list(rows))]
+    least, most = map(int, sensible.split(" to "))
+    value = draw.rng.randint(least, most)
+    near = value + draw.rng.choice([step for step in (-2, -1, 1, 2) if value + step > 0])
     right, wrong = value * int(factor), near * int(factor)
     values = {"thing": thing, "unit": unit, "unit_to": unit_to, "value": str(value)}
     stated = (str(value), unit, unit_to)
