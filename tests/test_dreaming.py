@@ -138,7 +138,7 @@ def test_the_bundled_model_has_its_part_in_a_nights_dreams(ledger: Ledger, bundl
         night=CONFIG.night, gate=CONFIG.gate, dream=Dream(reworded_share=0.9, sampled_share=0.0, candidates=4)
     )
     tonight = asleep(ledger, eager)
-    tonight.write(Writer(TransformersSampler(bundled, encoder), encoder), 10)
+    tonight.write(Writer(TransformersSampler(bundled, encoder), encoder), 4)
     assert any(one.right.worded_by == "engine" for one in tonight.ready)
 
 
