@@ -120,11 +120,16 @@ def near_repeats(rows: Sequence[tuple[Any, ...]]) -> int:
 
 
 def accepted(db: sqlite3.Connection, kind: str) -> float:
-    """The share of training pairs of a kind whose chosen reply accepts, by the pairs that training would get."""
+    """The share of training pairs of a kind whose chosen reply accepts, by the pairs that training would get.
+
+    A frame that corrects says the same to both twins and is neither.
+    """
     query = "SELECT side, accept, push_back FROM scenarios WHERE kind = ? AND use = 'training'"
-    chosen = [accept if side == "right" else against for side, accept, against in db.execute(query, [kind])]
-    accepts = {row[0] for row in db.execute("SELECT accept FROM scenarios WHERE kind = ?", [kind])}
-    return sum(text in accepts for text in chosen) / max(1, len(chosen))
+    rows = db.execute(query, [kind]).fetchall()
+    accepts, against = {row[1] for row in rows}, {row[2] for row in rows}
+    chosen = [accept if side == "right" else push_back for side, accept, push_back in rows]
+    yes = sum(text in accepts - against for text in chosen)
+    return yes / max(1, yes + sum(text in against - accepts for text in chosen))
 
 
 def read(home: Home, count: int) -> None:
