@@ -64,7 +64,7 @@ class Dreaming:
 
     def write(self, writer: Writer, count: int) -> None:
         """Let the engine have its part in the first ``count`` twins; those that a broken night left come first."""
-        self.ready = self._left_over(count if self.config.night.kinds else 0)
+        self.ready = self._left_over(count)
         adapter: Literal["incumbent"] | None = "incumbent" if self.serving else None
         prompts = load_prompts(paths.prompts_folder())
 
@@ -114,7 +114,7 @@ class Dreaming:
             dreamer = Dreamer(
                 shelves, self.config.dream, novelty, coverage, self.held_out, author, self.ledger.falling(), keep
             )
-            dreamed = dreamer.dream(count, seed)
+            dreamed = dreamer.dream(count, seed, self.ready if use == "training" else ())
         finally:
             novelty.close()
         self._dreamed.append(dreamed)
@@ -124,8 +124,9 @@ class Dreaming:
         return load_shelves(book_folders(self.config.dream.books), self.config.dream.languages, kinds)
 
     def _left_over(self, count: int) -> list[Twins]:
-        """Twins of a night that broke off, but those that come near what the gate asks now."""
-        taken = self.ledger.pending_twins()[:count]
+        """Twins of a night that broke off, of kinds that are still wished for and not near what the gate asks now."""
+        kinds = self.config.night.kinds
+        taken = [twins for twins in self.ledger.pending_twins() if twins.right.kind in kinds][:count]
         near = [t for t in taken if self.held_out([m.content for s in (t.right, t.wrong) for m in s.context])]
         self.ledger.take_up(self.number, taken)
         if near:

@@ -21,6 +21,8 @@ from dreamloop.records import Twins, flatten
 
 CONFIG = Config(night=Night(behavioural=12), gate=Gate(lesson_twins=9))
 
+GRAMMAR = Dream(reworded_share=0, sampled_share=0)
+
 
 class Dead:
     """A server that died twice."""
@@ -90,11 +92,21 @@ def test_a_dead_engine_ends_the_night_and_loses_nothing(ledger: Ledger, tiny_enc
     assert len(asleep(ledger).finish(2)[0]) == 2
 
 
+def test_left_over_twins_of_kinds_that_are_no_longer_wished_for_are_left_alone(
+    ledger: Ledger, tiny_encoder: ChatEncoder
+) -> None:
+    asleep(ledger).finish(4)
+    tonight = asleep(ledger, Config(night=Night(kinds=("notes",)), gate=CONFIG.gate, dream=GRAMMAR))
+    tonight.write(_writer(Dead(), tiny_encoder), 2)
+    taught, _ = tonight.finish(2)
+    assert {one.right.kind for one in taught} == {"notes"}
+
+
 def test_left_over_twins_that_the_gate_asks_by_now_are_dropped_and_counted(
     ledger: Ledger, tiny_encoder: ChatEncoder
 ) -> None:
     asleep(ledger).finish(2)
-    grammar = Config(night=CONFIG.night, gate=CONFIG.gate, dream=Dream(reworded_share=0, sampled_share=0))
+    grammar = Config(night=CONFIG.night, gate=CONFIG.gate, dream=GRAMMAR)
     tonight = asleep(ledger, grammar, held_out=lambda _: True)
     tonight.write(_writer(Dead(), tiny_encoder), 2)
     assert tonight.ready == []

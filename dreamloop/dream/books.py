@@ -18,9 +18,10 @@ from dreamloop.dream.kinds import SEEDERS
 from dreamloop.dream.kinds.world import curated
 from dreamloop.dream.seeds import Seed, Seeder, columns
 from dreamloop.dream.topics import Topics, load_topics
+from dreamloop.dream.values import states
 from dreamloop.errors import ConfigError
 from dreamloop.paths import prompts_folder
-from dreamloop.prompts import SLOT, Phrases, load_phrases
+from dreamloop.prompts import SLOT, Phrases, fill, load_phrases
 
 TOPICS = "topics.toml"
 _ALIKE = ("accept", "push_back", "alternative")  # the k-th lines of these sections are written alike
@@ -72,7 +73,13 @@ class Shelf:
 
 
 def book_folders(own: Path | None) -> list[Path]:
-    """The shipped books, and a user's own behind them."""
+    """The shipped books, and a user's own behind them.
+
+    Raises:
+        ConfigError: the user's folder does not exist.
+    """
+    if own and not own.is_dir():
+        raise ConfigError(f"The folder of phrase books {own} does not exist; check 'dream.books' in dreamloop.toml.")
     return [prompts_folder() / "dream", *([own] if own else [])]
 
 
@@ -124,8 +131,8 @@ def _check(book: Book, topics: Topics) -> None:
             columns(line, count)
     for line in book.phrases["corrected"]:
         columns(line, 2)
-    seed = _every_case(book, topics)
-    filled = {*seed.values, "name", *_CLAIMS}
+    seeds = _every_case(book, topics)
+    filled = {*seeds[-1].values, "name", *_CLAIMS}
     spoken = {s: lines for s, lines in book.phrases.sections.items() if s not in _TABLES and s not in _VALUES}
     for section, lines in spoken.items():
         for line in lines:
@@ -135,13 +142,26 @@ def _check(book: Book, topics: Topics) -> None:
                 raise ConfigError(f"In the phrase book {book.kind} nothing fills {{{min(unknown)}}} of {line!r}.")
             if section == "situation" and slots & _CLAIMS:
                 raise ConfigError(f"In the phrase book {book.kind} the claim belongs into a direction, not {line!r}.")
+            if section == "situation":
+                _check_stated(book.kind, line, seeds)
             if section.startswith("direction: ") and "claim" not in slots:
                 raise ConfigError(f"In the phrase book {book.kind} a direction has no {{claim}}: {line!r}.")
 
 
-def _every_case(book: Book, topics: Topics) -> Seed:
-    """Draw as many seeds as there are rows, the least used first: each row once. Returns the last seed."""
+def _check_stated(kind: str, line: str, seeds: Sequence[Seed]) -> None:
+    for said in sentences(line):
+        for seed in seeds:
+            if not states(fill(said, {**seed.values, "name": "Somebody"}), seed.stated):
+                raise ConfigError(
+                    f"In the phrase book {kind} the situation {line!r} does not say all that proves the claim: "
+                    f"{', '.join(seed.stated)}."
+                )
+
+
+def _every_case(book: Book, topics: Topics) -> list[Seed]:
+    """As many seeds as there are rows, the least used first: each row once."""
     coverage, rng = Coverage(), random.Random(0)
+    seeds = []
     rows = max((len(book.phrases.sections.get(section, ())) for section in _TABLES), default=0)
     for _ in range(max(1, rows)):
         draw = Draw(rng, coverage, {"kind": book.kind})
@@ -153,13 +173,19 @@ def _every_case(book: Book, topics: Topics) -> Seed:
                 f"{TOPICS} lacks a domain."
             ) from error
         coverage.add(draw.axes())
-    return seed
+        seeds.append(seed)
+    return seeds
 
 
 def _check_common(common: Phrases) -> None:
     for section, fewest in _COMMON.items():
         if len(common[section]) < fewest:
             raise ConfigError(f"The phrase book common.md needs at least {fewest} lines under '## {section}'.")
+    for lines in common.sections.values():
+        for line in lines:
+            expand(line, random.Random(0))  # says which bracket has no partner
+    if nameless := [line for line in common["personas"] if ": " not in line]:
+        raise ConfigError(f"In the phrase book common.md a persona is 'name: what it says', not {nameless[0]!r}.")
     if unknown := common.placeholders - {"name", "domain"}:
         raise ConfigError(f"In the phrase book common.md nothing fills {{{min(unknown)}}}.")
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from dreamloop.dream.sketch import Sketch, claims, context_of
+from dreamloop.dream.values import count, states
 from dreamloop.prompts import Phrases
-from dreamloop.records import Context, Side
+from dreamloop.records import Side
 
 _TOKEN = re.compile(r"\w+(?:[-'’.:]\w+)*|[^\w\s]")
 _ENDS = re.compile(r"[\s.!\"]+$")
@@ -42,7 +42,7 @@ class Synonyms:
 
     def plain(self, text: str) -> list[str]:
         """The text's words with synonyms made equal and free words left out."""
-        words = [word.lower() for word in _TOKEN.findall(_spelled(text)) if word not in _PAUSES]
+        words = self.bare(text)
         plain: list[str] = []
         at = 0
         while at < len(words):
@@ -51,19 +51,24 @@ class Synonyms:
                 plain.append(match[1])
                 at += len(match[0])
             else:
-                plain += [] if words[at] in self.free else [words[at]]
+                plain.append(words[at])
                 at += 1
-        return plain
+        return [word for word in plain if word not in self.free]
+
+    @staticmethod
+    def bare(text: str) -> list[str]:
+        """The text's words in small letters, short forms spelled out and pauses left out."""
+        return [word.lower() for word in _TOKEN.findall(_spelled(text)) if word not in _PAUSES]
 
 
 def unproven(drawn: Sketch) -> str:
     """Why a sketch does not hold what proves it; empty where it does."""
     sides: tuple[Side, Side] = ("right", "wrong")
+    if not states(drawn.situation, drawn.seed.stated):
+        return "does not state what proves it"
     for side in sides:
         held = claims(drawn.seed, side)
         context = context_of(drawn, side)
-        if not _states(context, drawn.seed.stated):
-            return "does not state what proves it"
         if count(context[-1].content, held["claim"]) < 1:
             return "does not claim what it should"
     if "{claim}" not in drawn.direction or "{claim}" in drawn.situation:
@@ -81,30 +86,10 @@ def unfaithful(original: str, text: str, synonyms: Synonyms) -> str:
         original: what was to be said in other words. text: what an engine made of it.
         synonyms: which words mean the same.
     """
-    if text.lower().strip() == original.lower().strip():
-        return "the same again"
     if synonyms.plain(text) != synonyms.plain(original):
         return "may mean something else"
-    return ""
-
-
-def count(text: str, value: str) -> int:
-    """How often a value stands in a text as a whole, not inside another word or number."""
-    return len(whole(value).findall(text))
-
-
-@lru_cache(4096)
-def whole(value: str) -> re.Pattern[str]:
-    """Finds a value that stands for itself, not inside another word or number."""
-    begin = r"(?<!\w)" if value[:1].isalnum() else ""
-    end = r"(?!\w)" if value[-1:].isalnum() else ""
-    return re.compile(begin + re.escape(value) + end, re.IGNORECASE)
-
-
-def _states(context: Context, stated: tuple[str, ...]) -> bool:
-    """Whether the user said all of it; phrasings differ in its order, and each was written so that the proof holds."""
-    said = "\n".join(m.content for m in context if m.role == "user")
-    return all(whole(value).search(said) for value in stated)
+    said, was = ([word for word in synonyms.bare(one) if word not in synonyms.free] for one in (text, original))
+    return "the same again" if said == was else ""
 
 
 def _spelled(text: str) -> str:

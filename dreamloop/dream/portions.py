@@ -14,6 +14,7 @@ from dreamloop.dream.kinds import TECHNICAL
 
 RISE = 1.5  # by which the technical share grows while an ability falls
 _HIGHEST = 0.8
+_NOTHING: Counter[str] = Counter()
 
 
 def technical_share(configured: float, falling: Collection[str]) -> float:
@@ -23,7 +24,7 @@ def technical_share(configured: float, falling: Collection[str]) -> float:
 
 def portions(
     count: int, kinds: Sequence[str], share: float, largest: float, falling: Collection[str], coverage: Coverage,
-    rng: random.Random,
+    rng: random.Random, before: Counter[str] = _NOTHING,
 ) -> list[str]:  # fmt: skip
     """The kind of each of tonight's twins, in random order.
 
@@ -32,20 +33,32 @@ def portions(
         share: of technical kinds among them, as `technical_share` gives it.
         largest: share that one kind may have; at least one of each is allowed.
         falling: abilities that the gate saw falling; kinds that practise them come first among the technical ones.
-        coverage: what was dreamed before. rng: decides among equals.
+        coverage: what was dreamed in all nights. rng: decides among equals.
+        before: the kinds of the twins that the night has already; the shares are those of the whole night.
     """
     technical = [kind for kind in kinds if any(kind in own for own in TECHNICAL.values())]
     other = [kind for kind in kinds if kind not in technical]
-    wanted = _drawn(count * (share if other else 1.0), rng) if technical else 0
-    most = max(1, int(count * largest))
+    had = {kind: before[kind] for kind in kinds}
+    total, skilled = count + sum(had.values()), sum(had[kind] for kind in technical)
+    wanted = min(_drawn(total * (share if other else 1.0), rng), skilled + count) if technical else 0
+    most = max(1, int(total * largest))
     helping = [kind for kind in technical if any(kind in TECHNICAL[name] for name in falling if name in TECHNICAL)]
     first = min(wanted, -(-2 * wanted // 3)) if helping else 0  # two thirds of them practise what falls
-    chosen = _least(first, helping, most, Counter(), coverage, rng)
-    chosen = _least(wanted, technical, most, chosen, coverage, rng)
-    chosen = _least(count, other or technical, most, chosen, coverage, rng)
-    night = list(chosen.elements())
+    chosen = _least(first, helping, most, Counter({kind: had[kind] for kind in helping}), coverage, rng)
+    chosen += Counter({kind: had[kind] for kind in technical if kind not in helping})
+    chosen = _least(wanted, technical, most, chosen, coverage, rng) + Counter({kind: had[kind] for kind in other})
+    chosen = _least(total, other or technical, most, chosen, coverage, rng)
+    night = list((chosen - Counter(had)).elements())
     rng.shuffle(night)
     return night
+
+
+def instead(
+    count: int, kinds: Sequence[str], largest: float, night: Counter[str], coverage: Coverage, rng: random.Random
+) -> list[str]:
+    """Kinds for ``count`` twins that another kind could not have, as even as `portions` beside the night's others."""
+    total = count + night.total()
+    return list((_least(total, kinds, max(1, int(total * largest)), night, coverage, rng) - night).elements())
 
 
 def _drawn(exact: float, rng: random.Random) -> int:

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dreamloop.dream.faithful import count
 from dreamloop.dream.sketch import Sketch, claims, context_of
 from dreamloop.dream.stance import Stance, stance
 from dreamloop.dream.surface import with_slots
+from dreamloop.dream.values import count
 from dreamloop.model.sampler import Request
 from dreamloop.prompts import Phrases, fill
 from dreamloop.records import Context, Message, Reply, Side
@@ -116,8 +116,10 @@ def _untrue(drawn: Sketch, side: Side, due: Stance, text: str) -> str:
         return "accepts another claim"
     if due == "pushes back" and ("{other}" in denied or ("{claim}" in claimed and "{claim}" not in denied)):
         return "corrects with another claim"
-    known = " ".join([*(m.content for m in context_of(drawn, side)), *held.values()]).lower()
-    if set(_WORD.findall(slotted.lower())) - set(_WORD.findall(known)) - _PLAIN:
+    # Of the conversation only the direction's own words: what the situation states has roles, and a reply that names
+    # any of it (the day it began, what has to stay) may say what is not so.
+    known = _WORD.findall(drawn.direction.lower())
+    if set(_WORD.findall(slotted.lower())) - {*known} - _PLAIN:
         return "says something of its own"
     return ""
 

@@ -20,7 +20,7 @@ from dreamloop.dream.books import Shelf
 from dreamloop.dream.faithful import unproven
 from dreamloop.dream.kinds import UNPROVEN
 from dreamloop.dream.novelty import Novelty, mark_of
-from dreamloop.dream.portions import portions, technical_share
+from dreamloop.dream.portions import instead, portions, technical_share
 from dreamloop.dream.sketch import Sketch, sketch, twins_of
 from dreamloop.errors import ConfigError
 from dreamloop.records import Axis, Dreamed, Pair, Provenance, Scenario, Skip, Twins
@@ -67,8 +67,8 @@ class Dreamer:
     keep: Callable[[Dreamed], None] = field(default=lambda _: None)
     _accepted: Counter[str] = field(default_factory=Counter)
 
-    def dream(self, count: int, seed: int) -> Dreamed:
-        """Dream ``count`` fresh twins; fewer where novelty ran out, which the counted discards tell.
+    def dream(self, count: int, seed: int, before: Sequence[Twins] = ()) -> Dreamed:
+        """Dream ``count`` fresh twins beside those of ``before``; fewer where novelty ran out, as the discards tell.
 
         The same seed, past and engine give the same dreams as far as the engine allows.
         """
@@ -79,16 +79,17 @@ class Dreamer:
             raise ConfigError("No kind of scenario was loaded; name some in night.kinds.")
         knobs = self.knobs
         share = technical_share(knobs.technical_share, self.falling)
-        open_ones = portions(count, kinds, share, knobs.largest_share, self.falling, self.coverage, rng)
+        had = Counter(twins.right.kind for twins in before)
+        open_ones = portions(count, kinds, share, knobs.largest_share, self.falling, self.coverage, rng, had)
         dreamed: list[Twins] = []
         total: Counter[str] = Counter()
         for number in range(ROUNDS):
             if not open_ones:
                 break
             discards: Counter[str] = Counter()
-            if self.author is None or number >= ENGINE_ROUNDS:  # nobody there to judge: another kind takes the place
-                provable = [kind for kind in kinds if kind not in UNPROVEN]
-                open_ones = [kind if kind in provable or not provable else rng.choice(provable) for kind in open_ones]
+            if self.author is None or number >= ENGINE_ROUNDS:
+                night = had + Counter(twins.right.kind for twins in dreamed)
+                open_ones = self._provable(open_ones, kinds, night, rng)
             found, open_ones = self._round(open_ones, rng, number, seed, discards)
             dreamed += found
             total += discards
@@ -97,6 +98,15 @@ class Dreamer:
         if gave_up:
             self.keep(Dreamed((), _skips(gave_up)))
         return Dreamed(tuple(dreamed), _skips(total + gave_up))
+
+    def _provable(
+        self, open_ones: Sequence[str], kinds: Sequence[str], night: Counter[str], rng: random.Random
+    ) -> list[str]:
+        """The same kinds, but with nobody there to judge other kinds take the place of those that need it."""
+        provable = [kind for kind in kinds if kind not in UNPROVEN]
+        kept = [kind for kind in open_ones if kind in provable or not provable]
+        missing = len(open_ones) - len(kept)
+        return kept + instead(missing, provable, self.knobs.largest_share, night + Counter(kept), self.coverage, rng)
 
     def _round(
         self, kinds: Sequence[str], rng: random.Random, number: int, seed: int, discards: Counter[str]

@@ -111,7 +111,7 @@ def context_of(drawn: Sketch, side: Side) -> Context:
     """The dialogue up to where the assistant has to reply."""
     frame = drawn.frame
     direction = capital(fill(drawn.direction, claims(drawn.seed, side)))
-    facts = _joined(frame.persona, capital(drawn.situation), frame.aside)
+    facts = _joined(frame.persona, frame.aside, capital(drawn.situation))  # "it" in a direction is never an aside
     turns: list[str] = [facts, frame.heard, _joined(direction, frame.tone)]
     if frame.turns == 1:
         turns = [_joined(facts, direction, frame.tone)]
@@ -149,9 +149,10 @@ def _replies(book: Book, draw: Draw, manner: str) -> tuple[str, str]:
     phrases = book.phrases
     if manner == "corrected":
         accept, _, push_back = draw.rng.choice(phrases["corrected"]).partition(" | ")
-        return accept.strip(), push_back.strip()
-    against = phrases["alternative" if manner == "alternative" else "push_back"]
-    return draw.rng.choice(list(zip(phrases["accept"], against, strict=True)))
+    else:
+        against = phrases["alternative" if manner == "alternative" else "push_back"]
+        accept, push_back = draw.rng.choice(list(zip(phrases["accept"], against, strict=True)))
+    return expand(accept, draw.rng), expand(push_back, draw.rng)
 
 
 def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame:
@@ -172,7 +173,7 @@ def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame
     asides = draw.rng.sample(list(common["filler"]), _FILLERS[draw.even("length", LENGTHS)])
     return Frame(
         system=system,
-        persona=expand(lines[persona], draw.rng) if persona != "none" else "",
+        persona=fill(expand(lines[persona], draw.rng), values) if persona != "none" else "",
         aside=" ".join(fill(expand(aside, draw.rng), values | {"name": next(others)}) for aside in asides),
         tone="" if insisting or tone == "plain" else say(f"tone: {tone}"),
         turns=turns,

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dreamloop.dream.axes import name_of
-from dreamloop.dream.faithful import Synonyms, unfaithful, whole
+from dreamloop.dream.faithful import Synonyms, unfaithful
 from dreamloop.dream.sketch import Sketch, claims
+from dreamloop.dream.values import whole
 from dreamloop.model.sampler import Request
 from dreamloop.prompts import Phrases, fill
 from dreamloop.records import Message, Reply
@@ -39,9 +39,9 @@ def reworded(drawn: Sketch, answers: Sequence[Reply], synonyms: Synonyms, discar
         slotted = ""
     if not situation and not slotted:
         return drawn
+    # The sentence's name stays: said with other words it is still the one that may be dreamed so often.
     told, asked = situation or drawn.situation, slotted or drawn.direction
-    sentence = name_of(drawn.kind, _blank(f"{told} {asked}", drawn.values))
-    return replace(drawn, situation=told, direction=asked, sentence=sentence, worded_by="engine")
+    return replace(drawn, situation=told, direction=asked, worded_by="engine")
 
 
 def with_slots(text: str, held: Mapping[str, str]) -> str:
@@ -81,10 +81,3 @@ def _request(sentence: str, prompt: Phrases) -> Request:
     said = [m for asked, told in turns for m in (Message("user", asked), Message("assistant", told))]
     room = 16 + int(_ROOM * len(sentence.split()))
     return Request((*said, Message("user", fill(ask, {"sentence": sentence}))), room, _HOT)
-
-
-def _blank(text: str, values: Sequence[str]) -> str:
-    """The sentence without its values: what two nights may not share too often."""
-    for value in sorted(values, key=len, reverse=True):
-        text = whole(value).sub("_", text)
-    return text

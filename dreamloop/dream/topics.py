@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dreamloop.dream.values import states
 from dreamloop.errors import ConfigError
+from dreamloop.prompts import SLOT
 
 _FEWEST = {"goods": 2, "events": 2, "notes": 1, "lists": 1}
 
@@ -81,4 +83,8 @@ def _listing(domain: str, line: str, fewest: int) -> Listing:
     values = tuple(dict.fromkeys(value.strip() for value in rest.split(",") if value.strip()))
     if not colon or len(values) < fewest:
         raise ConfigError(f"The topic {domain!r} needs 'name: ' and at least {fewest} values in {line!r}.")
+    inside = [(a, b) for a in values for b in values if a != b and states(b, (a,))]
+    if inside or SLOT.search(line):
+        why = f"{inside[0][0]!r} stands inside {inside[0][1]!r}" if inside else "braces are for phrases"
+        raise ConfigError(f"The topic {domain!r} has values that cannot be told apart in {line!r}: {why}.")
     return Listing(name.strip(), values)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import re
 import shutil
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 from shelves import KINDS, SHELF, SHIPPED, dreamer, sketches
 
-from dreamloop.dream.books import load_shelves
+from dreamloop.dream.axes import Coverage, Draw
+from dreamloop.dream.books import book_folders, load_shelves
 from dreamloop.dream.kinds import SEEDERS, WRONGNESS
-from dreamloop.dream.sketch import twins_of
+from dreamloop.dream.sketch import sketch, twins_of
 from dreamloop.errors import ConfigError
 
 OWN = """placeholders: claim, name, other, subject
@@ -114,6 +116,8 @@ def test_what_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
         ("that it is {claim}.", "that it is so.", "no {claim}"),
         ("| starboard | port | any textbook", "| starboard | port", "5 columns"),
         ("It is {claim}. | It is {other}.", "It is {claim}, not {other}.", "2 columns"),
+        ("ask about {subject}.", "[ask about {subject}|ask a riddle].", "does not say all that proves"),
+        ("Aye, that is it.", "Aye, that is [it.", "no partner"),
     ],
 )
 def test_a_phrase_that_would_break_a_night_is_found_before_it(tmp_path: Path, good: str, bad: str, words: str) -> None:
@@ -139,6 +143,20 @@ def test_a_shipped_kind_with_a_row_that_gives_no_seed_is_found_before_the_night(
         load_shelves([SHIPPED, tmp_path], ["en"], ["units"])
 
 
+def test_a_folder_of_books_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"dream\.books"):
+        book_folders(tmp_path / "nowhere")
+
+
+def test_replies_have_choices_like_every_other_phrase(tmp_path: Path) -> None:
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "sailing.md").write_text(OWN.replace("Aye, that is it.", "Aye, [that|this] is it."))
+    (shelf,) = load_shelves([SHIPPED, tmp_path], ["en"], ["sailing"])
+    draw = Draw(random.Random(0), Coverage())
+    said = {sketch(shelf.books["sailing"], shelf, draw, 0.0, 0.0).accept for _ in range(20)}
+    assert said == {"Aye, that is it.", "Aye, this is it."}
+
+
 def test_a_language_needs_enough_to_say_and_topics(tmp_path: Path) -> None:
     german = tmp_path / "de"
     german.mkdir()
@@ -149,6 +167,12 @@ def test_a_language_needs_enough_to_say_and_topics(tmp_path: Path) -> None:
         load_shelves([SHIPPED, tmp_path], ["de"], ["sums"])
     (german / "common.md").write_text(common.replace("## waiting", "## wait"))
     with pytest.raises(ConfigError, match="waiting"):
+        load_shelves([SHIPPED, tmp_path], ["de"], ["sums"])
+    (german / "common.md").write_text(common.replace("- baker: I run", "- I run"))
+    with pytest.raises(ConfigError, match="a persona is"):
+        load_shelves([SHIPPED, tmp_path], ["de"], ["sums"])
+    (german / "common.md").write_text(common.replace("[raining|snowing]", "[raining"))
+    with pytest.raises(ConfigError, match="no partner"):
         load_shelves([SHIPPED, tmp_path], ["de"], ["sums"])
 
 

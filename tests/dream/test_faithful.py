@@ -21,6 +21,12 @@ def test_a_text_that_lost_what_proves_it_is_refused() -> None:
     assert unproven(replace(drawn, situation="Somebody bought two things.")) == "does not state what proves it"
 
 
+@pytest.mark.parametrize("kind", ["commands", "updates", "notes"])
+def test_what_only_the_direction_says_proves_nothing(kind: str) -> None:
+    (drawn,) = sketches(kind, 1)
+    assert unproven(replace(drawn, situation="Something happened.")) == "does not state what proves it"
+
+
 def test_a_direction_without_its_claim_is_refused() -> None:
     (drawn,) = sketches("dates", 1)
     assert unproven(replace(drawn, direction="I will write it down."))
@@ -43,6 +49,19 @@ def test_a_claim_in_the_situation_is_refused_because_twins_would_differ_there() 
 )
 def test_other_words_for_the_same_are_taken(original: str, text: str) -> None:
     assert unfaithful(original, text, SYNONYMS) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I will enter 89 on the form",
+        "I'll enter 89 on the form!",
+        "So I will just enter 89, on form.",
+        "i WILL enter 89 on the form.",
+    ],
+)
+def test_what_only_pauses_and_small_words_tell_apart_is_no_rewording(text: str) -> None:
+    assert unfaithful("I will enter 89 on the form.", text, SYNONYMS) == "the same again"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from dreamloop.dream.axes import Coverage
-from dreamloop.dream.portions import portions, technical_share
+from dreamloop.dream.portions import instead, portions, technical_share
 from dreamloop.records import Tally
 
 KINDS = ("sums", "products", "units", "dates", "clock", "code", "bugs", "commands", "notes", "lists", "facts", "goals")
@@ -45,6 +45,25 @@ def test_kinds_that_were_dreamed_least_come_first() -> None:
     past = Coverage(Tally("kind", kind, 5) for kind in KINDS if kind not in {"facts", "units"})
     chosen = portions(2, KINDS, 0.5, 0.5, frozenset(), past, random.Random(0))
     assert sorted(chosen) == ["facts", "units"]
+
+
+def test_what_a_night_has_already_counts_for_its_shares() -> None:
+    before = Counter({"sums": 2, "notes": 2, "code": 2})
+    for seed in range(20):
+        more = Counter(portions(4, KINDS, 0.4, 0.2, (), Coverage(), random.Random(seed), before))
+        assert more.total() == 4
+        assert not more.keys() & before.keys()
+        assert sum(more[kind] for kind in TECHNICAL) == 0  # four of ten are there
+    assert Counter(portions(2, KINDS, 0.4, 0.2, (), Coverage(), random.Random(0), Counter(notes=8))).total() == 2
+
+
+def test_what_takes_the_place_of_another_kind_leaves_no_kind_with_more_than_its_share() -> None:
+    night = Counter({"sums": 2, "facts": 1})
+    for seed in range(20):
+        chosen = Counter(instead(7, KINDS[:9], 0.2, night, Coverage(), random.Random(seed)))
+        assert chosen.total() == 7
+        assert chosen["sums"] == 0
+        assert max(chosen.values()) <= 2
 
 
 def test_where_there_are_few_kinds_each_may_have_more_than_its_share() -> None:

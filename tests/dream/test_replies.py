@@ -103,6 +103,29 @@ def test_a_push_back_asserts_only_what_is_true(text: str, fault: str) -> None:
     assert unsound(DRAWN, "wrong", "pushes back", Reply(text, "stop", 5)) == fault
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("dates", "No, that is wrong, it is on {day}."),
+        ("commands", "No, that is wrong, the {kept} can go."),
+        ("updates", "No, that is wrong, it is {before} now."),
+        ("lists", "No, that is wrong, {listed} are not."),
+    ],
+)
+def test_a_push_back_names_nothing_of_the_situation_because_everything_there_has_its_role(kind: str, text: str) -> None:
+    drawn = sketches(kind, 1)[0]
+    reply = Reply(text.format(**drawn.seed.values), "stop", 5)
+    assert unsound(drawn, "wrong", "pushes back", reply) not in {"", "does not do what it should"}
+
+
+def test_helium_is_no_pronoun() -> None:
+    seed = replace(DRAWN.seed, right="He", wrong="Fe")
+    helium = replace(DRAWN, seed=seed, direction="I will enter {claim}.", push_back="No, that is not right.")
+    answers = [Reply(text, "stop", 5) for text in ("hm", "hm", "hm", "Yes, he is right there.")]
+    drawn = replied(helium, gathered(answers, 1), Counter())
+    assert drawn.accept == "Yes, he is right there."
+
+
 def test_a_value_that_stands_in_the_situation_for_another_reason_is_not_exchanged() -> None:
     odd = replace(DRAWN, seed=replace(DRAWN.seed, wrong="55"))
     fault = unsound(odd, "wrong", "accepts", Reply("Sure, I have noted 55 euros.", "stop", 5))

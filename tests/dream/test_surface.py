@@ -41,7 +41,7 @@ def test_faithful_words_take_the_place_of_grammars_for_both_twins() -> None:
     drawn = reworded(DRAWN, answers, SYNONYMS, discards)
     assert drawn.worded_by == "engine"
     assert drawn.direction == "I'll fill in a total of {claim} euros."
-    assert drawn.sentence != DRAWN.sentence
+    assert drawn.sentence == DRAWN.sentence  # other words are no way around its share
     twins = twins_of(drawn)
     assert "a total of 91 euros" in twins.wrong.context[-1].content
     assert not discards

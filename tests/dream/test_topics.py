@@ -43,6 +43,8 @@ def test_a_users_file_adds_domains_and_adds_to_those_that_are_there(tmp_path: Pa
         ('[bees]\ngoods = ["hive"]', "at least 2 different goods"),
         (BEES.replace("red, green, blue", "red"), "at least 3 values"),
         (BEES.replace("frame:", "frame"), "'name: '"),
+        (BEES.replace("green, blue", "dark red, blue"), "'red' stands inside 'dark red'"),
+        (BEES.replace("green, blue", "{green}, blue"), "braces are for phrases"),
     ],
 )
 def test_a_damaged_topics_file_is_one_sentence(tmp_path: Path, text: str, complaint: str) -> None:

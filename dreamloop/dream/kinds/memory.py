@@ -28,7 +28,7 @@ def updates(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     now, before = apart(draw, note.values, 2)
     values = {"thing": note.name, "now": now, "before": before}
     truth = f"the {note.name} was {before} and is {now} now"
-    return Seed(values, now, before, truth, domain, (note.name,))
+    return Seed(values, now, before, truth, domain, (note.name, now, before))
 
 
 def lists(draw: Draw, _: Phrases, topics: Topics) -> Seed:

@@ -80,7 +80,7 @@ def commands(draw: Draw, book: Phrases, _: Topics) -> Seed:
     gone, kept = apart(draw, options(names), 2)
     truth = f"{gone} shall go and {kept} shall stay; the command removes what it names"
     values = {"what": what, "gone": gone, "kept": kept}
-    return Seed(values, form.replace("...", gone), form.replace("...", kept), truth, "software")
+    return Seed(values, form.replace("...", gone), form.replace("...", kept), truth, "software", (gone, kept))
 
 
 def _len_of(draw: Draw, book: Phrases) -> tuple[str, object]:
