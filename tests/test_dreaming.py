@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,16 +9,17 @@ from dreamloop.config import Config, Dream, Gate, Night
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dreaming import Dreaming, HeldOut
 from dreamloop.errors import EngineError
+from dreamloop.ledger.history import History
 from dreamloop.ledger.store import Ledger
 from dreamloop.log import Silent
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.engine import Writer
 from dreamloop.model.policy import Policy
-from dreamloop.model.sampler import Sampler, TransformersSampler
+from dreamloop.model.sampler import Request, Sampler, TransformersSampler
 from dreamloop.model.vllm_client import VllmClient
 from dreamloop.model.vllm_sampler import VllmSampler
 from dreamloop.model.vllm_server import VllmServer
-from dreamloop.records import Twins, flatten
+from dreamloop.records import Reply, Twins, flatten
 
 CONFIG = Config(night=Night(behavioural=12), gate=Gate(lesson_twins=9))
 
@@ -29,6 +31,18 @@ class Dead:
 
     def sample(self, *_: object) -> list[object]:
         raise EngineError("The server died twice tonight.")
+
+
+class DiesLater:
+    """A server that answers once, with nothing of use, and then dies twice."""
+
+    answers = 1
+
+    def sample(self, requests: Sequence[Request], *_: object) -> list[Reply]:
+        self.answers -= 1
+        if self.answers < 0:
+            raise EngineError("The server died twice tonight.")
+        return [Reply("", "length", 0)] * len(requests)
 
 
 @pytest.fixture
@@ -80,16 +94,26 @@ def test_a_night_that_broke_off_leaves_its_twins_to_the_next_one(ledger: Ledger,
     again.write(_writer(Dead(), tiny_encoder), 4)  # nothing to write: four are left over
     taught, _ = again.finish(4)
     assert taught == left
+    told = History(ledger.path, ledger.path.with_name("lock")).night(again.number).scenarios
+    assert {row["twin"] for row in told if row["use"] == "training"} == {one.right.twin for one in left}
     third = asleep(ledger)
     third.finish(4)
     assert not texts(third.ready) & texts(left)
 
 
-def test_a_dead_engine_ends_the_night_and_loses_nothing(ledger: Ledger, tiny_encoder: ChatEncoder) -> None:
-    tonight = asleep(ledger)
+def test_a_dead_engine_ends_the_night_and_what_it_accepted_is_trained_on_the_next(
+    ledger: Ledger, tiny_encoder: ChatEncoder
+) -> None:
+    refused = iter([True, True])
+    config = Config(night=CONFIG.night, gate=CONFIG.gate, dream=Dream(reworded_share=1, sampled_share=0))
+    tonight = asleep(ledger, config, held_out=lambda _: next(refused, False))
     with pytest.raises(EngineError):
-        tonight.write(_writer(Dead(), tiny_encoder), 6)
-    assert len(asleep(ledger).finish(2)[0]) == 2
+        tonight.write(_writer(DiesLater(), tiny_encoder), 6)
+    accepted = list(tonight.ready)
+    assert 0 < len(accepted) < 6
+    again = asleep(ledger, config)
+    again.write(_writer(Dead(), tiny_encoder), len(accepted))
+    assert again.ready == accepted
 
 
 def test_left_over_twins_of_kinds_that_are_no_longer_wished_for_are_left_alone(

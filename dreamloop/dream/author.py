@@ -76,7 +76,8 @@ class EngineAuthor:
         for one, own in zip(sketches, answers, strict=True):
             verdict = one.seed if not one.seed.judged else judge.judged(one.seed, own) if own else None
             if verdict is None:
-                discards[f"{one.kind}: the judge disagrees with itself"] += 1
+                why = "the judge disagrees with itself" if own else "the template takes no such question"
+                discards[f"{one.kind}: {why}"] += 1
             found.append(replace(one, seed=verdict) if verdict else None)
         return found
 

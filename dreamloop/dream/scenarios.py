@@ -137,7 +137,7 @@ class Dreamer:
     def _fresh(self, drawn: Sketch, discards: Counter[str]) -> Twins | None:
         """The twins, remembered, if nothing speaks against them."""
         twins = twins_of(drawn)
-        mark, digests = mark_of(twins.text()), (twins.right.digest, twins.wrong.digest)
+        mark, digests = mark_of(twins.text()), (twins.right.digest, twins.wrong.digest, twins.right.twin)
         messages = [m.content for s in (twins.right, twins.wrong) for m in s.context if m.role == "user"]
         if fault := unproven(drawn):
             discards[f"{drawn.kind}: {fault}"] += 1

@@ -15,7 +15,7 @@ from dreamloop.dream.grammar import expand
 from dreamloop.dream.kinds import WRONGNESS
 from dreamloop.dream.seeds import Seed
 from dreamloop.prompts import fill
-from dreamloop.records import Axis, Context, Hand, Message, Scenario, Side, Twins, digest_of, flatten
+from dreamloop.records import Axis, Context, Hand, Message, Scenario, Side, Twins, digest_of
 
 _FILLERS = {"short": 0, "medium": 1, "long": 3}
 _INSISTS = 4  # turns from which the direction is given three times
@@ -94,10 +94,9 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corre
 
 
 def twins_of(drawn: Sketch) -> Twins:
-    """Both scenarios of a sketch, under one name."""
+    """Both scenarios of a sketch, under one name: what they are about, whatever frame and replies stand around it."""
     seed = drawn.seed
-    right = _scenario(drawn, "right", "")
-    twin = digest_of(flatten(right.context), seed.wrong, drawn.accept, drawn.push_back)[:16]
+    twin = digest_of(drawn.kind, drawn.situation, drawn.direction, seed.right, seed.wrong)[:16]
     return Twins(_scenario(drawn, "right", twin), _scenario(drawn, "wrong", twin))
 
 

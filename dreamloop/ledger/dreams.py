@@ -41,13 +41,14 @@ class DreamRows(LedgerFile):
         """The row of the latest scenario, 0 before the first."""
         return int(self._one("SELECT coalesce(max(rowid), 0) FROM scenarios"))
 
-    def dreams_after(self, row: int) -> Iterator[tuple[int, str, tuple[str, str]]]:
-        """Twins recorded after a row, for the novelty index: the second one's row, their text, both digests."""
+    def dreams_after(self, row: int) -> Iterator[tuple[int, str, tuple[str, str, str]]]:
+        """Twins recorded after a row, for the novelty index: the second one's row, text, both digests, their name."""
         query = f"SELECT rowid, digest, {_SCENARIO} FROM scenarios WHERE rowid > ? ORDER BY rowid"  # noqa: S608
         with self._guarded():
             rows = iter(self.db.execute(query, [row]))
             for right, wrong in zip(rows, rows, strict=True):  # recorded one behind the other
-                yield wrong[0], Twins(_scenario(right[2:]), _scenario(wrong[2:])).text(), (right[1], wrong[1])
+                twins = Twins(_scenario(right[2:]), _scenario(wrong[2:]))
+                yield wrong[0], twins.text(), (right[1], wrong[1], twins.right.twin)
 
     def pending_twins(self) -> list[Twins]:
         """Twins dreamed for a training that did not happen: their night broke off. Oldest first.

@@ -102,7 +102,7 @@ class History:
                 "SELECT signal, strength, count(*) AS n FROM pairs WHERE night = ? GROUP BY signal, strength", number
             ),
             rewrites=self._all("SELECT outcome, count(*) AS n FROM rewrites WHERE night = ? GROUP BY outcome", number),
-            scenarios=self._all("SELECT * FROM scenarios WHERE night = ? ORDER BY rowid", number),
+            scenarios=self._scenarios(number),
             diversity=self._diversity("WHERE night = ?", number),
             training=_decoded_or_none(
                 self._first("SELECT recipe, report FROM trainings WHERE night = ?", number), "recipe", "report"
@@ -117,6 +117,12 @@ class History:
     def last_diversity(self) -> Row | None:
         """How varied the latest dreams were; None where none was measured."""
         return self._diversity("ORDER BY night DESC LIMIT 1")
+
+    def _scenarios(self, number: int) -> list[Row]:
+        """Those dreamed that night, and those of a night that broke off which it took up."""
+        known = self._all("SELECT 1 FROM sqlite_master WHERE name = 'taken_up'")
+        taken_up = " OR twin IN (SELECT twin FROM taken_up WHERE night = ?1)" if known else ""
+        return self._all(f"SELECT * FROM scenarios WHERE night = ?1{taken_up} ORDER BY rowid", number)  # noqa: S608
 
     def _diversity(self, which: str, *values: Any) -> Row | None:
         if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'diversity'"):

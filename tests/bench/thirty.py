@@ -73,7 +73,7 @@ def nights(home: Home, config: Config, until: int) -> None:
 def report(home: Home) -> dict[str, Any]:
     """What thirty nights came to."""
     db = sqlite3.connect(f"file:{home.ledger}?mode=ro", uri=True)
-    rows = db.execute("SELECT night, kind, side, use, worded_by, replies_by, context FROM scenarios").fetchall()
+    rows = db.execute("SELECT night, kind, side, use, worded_by, replies_by, context, twin FROM scenarios").fetchall()
     twins = [row for row in rows if row[2] == "right"]
     training = [row for row in twins if row[3] == "training"]
     kinds = sorted({row[1] for row in rows})
@@ -89,7 +89,9 @@ def report(home: Home) -> dict[str, Any]:
         print(fault, file=sys.stderr)
     return {
         "bench": "thirty", "nights": len(per_night), "twins": len(twins), "for_training": len(training),
-        "near_repeats": near_repeats(rows), "kinds": len(kinds),
+        "near_repeats": near_repeats(rows),
+        "same_again_in_another_frame": len(twins) - len({row[7] for row in twins}),
+        "kinds": len(kinds),
         "accept_share_by_kind": [round(min(accept.values()), 3), round(max(accept.values()), 3)],
         "kinds_a_night": min(len(own) for own in per_night),
         "largest_share": max(max(own.values()) / own.total() for own in per_night),

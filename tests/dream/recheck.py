@@ -223,12 +223,10 @@ def units(dream: Dream) -> bool:
 
 
 def dates(dream: Dream) -> bool:
-    day, count = re.match(r"(\w+) \+ (\d) days", dream.truth).groups()  # type: ignore[union-attr]
-    assert stands(day, dream.said), day
-    assert f"{count} days" in dream.said, count
     week = [MONDAY + datetime.timedelta(days=k) for k in range(7)]
-    start = next(date for date in week if date.strftime("%A") == day)
-    return (start + datetime.timedelta(days=int(count))).strftime("%A") == dream.claim
+    (start,) = [date for date in week if stands(date.strftime("%A"), dream.told)]
+    (count,) = numbers(dream.told)
+    return (start + datetime.timedelta(days=count)).strftime("%A") == dream.claim
 
 
 def clock(dream: Dream) -> bool:

@@ -57,6 +57,16 @@ def test_the_same_seed_and_past_give_the_same_dreams() -> None:
     assert repeats_refused(again) > 0
 
 
+def test_the_same_about_another_frame_is_a_repeat() -> None:
+    first = dreamer().dream(8, 5)
+    past = Novelty()
+    for twins in first.twins:
+        past.add("nothing like it", twins.right.twin)  # its frame may have been any other
+    again = dreamer(past).dream(8, 5)
+    assert len(again.twins) == 8
+    assert not {t.right.twin for t in first.twins} & {t.right.twin for t in again.twins}
+
+
 def test_the_two_pairs_of_twins_offer_the_same_replies_with_the_sides_exchanged() -> None:
     for twins in dreamer(knobs=Dream(corrected_share=0)).dream(30, 1).twins:
         right, wrong = pairs_of(twins)

@@ -64,7 +64,7 @@ def test_the_index_can_be_made_from_the_ledger_from_any_row_on(ledger: Ledger) -
     ledger.record_dream(night(ledger), Dreamed((twins(1), twins(2)), ()), "training")
     rows = list(ledger.dreams_after(0))
     assert [text for _, text, _ in rows] == [twins(1).text(), twins(2).text()]
-    assert rows[1][2] == (twins(2).right.digest, twins(2).wrong.digest)
+    assert rows[1][2] == (twins(2).right.digest, twins(2).wrong.digest, twins(2).right.twin)
     assert list(ledger.dreams_after(rows[0][0])) == rows[1:]
     assert ledger.last_dream() == rows[1][0]
 
