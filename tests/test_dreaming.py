@@ -105,7 +105,7 @@ def test_a_dead_engine_ends_the_night_and_what_it_accepted_is_trained_on_the_nex
     ledger: Ledger, tiny_encoder: ChatEncoder
 ) -> None:
     refused = iter([True, True])
-    config = Config(night=CONFIG.night, gate=CONFIG.gate, dream=Dream(reworded_share=1, sampled_share=0))
+    config = Config(night=CONFIG.night, gate=CONFIG.gate, dream=Dream(reworded_share=0.9, sampled_share=0))
     tonight = asleep(ledger, config, held_out=lambda _: next(refused, False))
     with pytest.raises(EngineError):
         tonight.write(_writer(DiesLater(), tiny_encoder), 6)
