@@ -67,8 +67,8 @@ class Dream(Section):
     threshold: float = Field(
         0.75, gt=0, le=1, description="Estimated Jaccard similarity of word triples from which a dream is a repeat."
     )
-    reworded_share: Share = Field(0.5, description="Share of the dreams that the engine says in other words.")
-    sampled_share: Share = Field(0.5, description="Share of the dreams whose replies the engine writes.")
+    reworded_share: Share = Field(0.5, description="Share of the early dreams that the engine says in other words.")
+    sampled_share: Share = Field(0.5, description="Share of those that push back whose replies the engine writes.")
     candidates: Count = Field(2, description="Texts that the engine writes of each thing; the first sound one counts.")
 
     @model_validator(mode="after")

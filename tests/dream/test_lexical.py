@@ -1,7 +1,7 @@
 """Words alone must not tell right from wrong: a classifier that sees a bag of words stays at chance.
 
 Where only knowledge of the world tells a right claim from a wrong one, words may give something away; those kinds
-report their figure (``pytest -s``) and have no limit.
+report their figure (``pytest -s``) and have a wider limit.
 """
 
 from __future__ import annotations
