@@ -44,16 +44,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """Both sides of a scenario.
-
-    ``values`` are what the situation was filled with. ``accept`` and ``push_back`` are replies whose claims are slots.
-    """
+    """Both sides of a scenario. ``accept`` and ``push_back`` are replies whose claims are slots."""
 
     kind: str
     seed: Seed
     template: str
     sentence: str
-    values: tuple[str, ...]
     situation: str
     direction: str
     frame: Frame
@@ -88,7 +84,7 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corre
     frame = _frame(shelf, draw, names[1:], seed.domain)
     return Sketch(
         book.kind, seed, name_of(book.kind, wording), name_of(book.kind, f"{said} {direction}"),
-        tuple(values.values()), fill(said, values), _keeping_claims(direction, values), frame,
+        fill(said, values), _keeping_claims(direction, values), frame,
         _keeping_claims(accept, values), _keeping_claims(push_back, values), draw.axes(),
     )  # fmt: skip
 
