@@ -22,7 +22,7 @@ _LORA_ONLY = {
 }  # fmt: skip
 _KINDS = (
     "sums", "products", "units", "dates", "clock", "notes", "updates", "lists", "constraints", "facts", "premises",
-    "code", "bugs", "commands", "goals",
+    "rankings", "code", "bugs", "commands", "goals",
 )  # fmt: skip
 _LARGEST_RANK = 512  # of vLLM's --max-lora-rank
 _REWRITES_BASE = {"pissa", "olora", "loftq", "corda", "eva", "mica", "lora_ga"}

@@ -1,6 +1,6 @@
 """How many of each kind a night dreams: the configured share of technical ones, the rest evenly, none too many.
 
-Kinds that were dreamed least come first, so that nights of ten twins cover fifteen kinds within two.
+Kinds that were dreamed least come first, so that nights of ten twins cover sixteen kinds within two.
 """
 
 from __future__ import annotations

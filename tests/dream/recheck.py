@@ -183,6 +183,16 @@ WAS_AND_IS = (
     r"(?:corrected|amended|replaced) (?P<gone>N) .*? right entry is (?P<kept>N)",
     r"is (?P<kept>N) instead of (?P<gone>N)", r"old entry, (?P<gone>N)\. .*? is (?P<kept>N)",
 )  # fmt: skip
+# Two comparatives and their superlatives: what has nothing above it is the third, nothing below it the fourth.
+SCALES = (
+    "heavier lighter heaviest lightest", "older younger oldest youngest", "faster slower fastest slowest",
+    "longer shorter longest shortest", "dearer cheaper dearest cheapest", "warmer colder warmest coldest",
+    "higher lower highest lowest", "larger smaller largest smallest", "spicier milder spiciest mildest",
+    "deeper shallower deepest shallowest", "wider narrower widest narrowest", "thicker thinner thickest thinnest",
+    "earlier later earliest latest", "louder quieter loudest quietest", "brighter dimmer brightest dimmest",
+    "cleaner dirtier cleanest dirtiest",
+)  # fmt: skip
+COMPARED = r"(the \w+ \w+|\b[A-Z]\w+) is (\w+) than (the \w+ \w+|[A-Z]\w+)"
 
 
 @dataclass(frozen=True)
@@ -268,6 +278,22 @@ def premises(dream: Dream) -> bool:
     return dream.claim.removeprefix(f"{subject} ") in TRUE_OF[subject].split("|")
 
 
+def rankings(dream: Dream) -> bool:
+    ((asked, scale),) = [(end, one) for one in SCALES for end in one.split()[2:] if stands(end, dream.turns[-1][1])]
+    more, less, most, _ = scale.split()
+    above: dict[str, set[str]] = {}
+    said = re.findall(COMPARED, re.sub(r"\bThe (?=\w+ \w+ is )", "the ", dream.said))
+    for x, word, y in {found for found in said if found[1] in (more, less)}:
+        upper, lower = (x, y) if word == more else (y, x)
+        above.setdefault(lower, set()).add(upper)
+        above.setdefault(upper, set())
+    assert len(above) == 3, above
+    highest = [thing for thing, others in above.items() if not others]
+    lowest = [thing for thing in above if not any(thing in others for others in above.values())]
+    assert len(highest) == len(lowest) == 1, "no chain"
+    return [dream.claim] == (highest if asked == most else lowest)
+
+
 def code(dream: Dream) -> bool:
     expression = dream.truth.partition(" == ")[0]
     assert expression in dream.said, expression
@@ -304,8 +330,8 @@ def goals(dream: Dream) -> bool:
 
 
 CHECKS = {check.__name__: check for check in (
-    sums, products, units, dates, clock, notes, updates, lists, facts, premises, code, bugs, commands, constraints,
-    goals,
+    sums, products, units, dates, clock, notes, updates, lists, facts, premises, rankings, code, bugs, commands,
+    constraints, goals,
 )}  # fmt: skip
 
 

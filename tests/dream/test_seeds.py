@@ -46,7 +46,7 @@ def test_the_check_reads_who_goes_and_who_stays_from_the_text_and_not_from_the_t
                 assert not recheck.wrong(replace(stored(scenario), truth=exchanged))
 
 
-@pytest.mark.parametrize("kind", ["sums", "products", "units", "dates", "clock", "constraints", "goals"])
+@pytest.mark.parametrize("kind", ["sums", "products", "units", "dates", "clock", "rankings", "constraints", "goals"])
 def test_the_check_needs_no_truth_where_the_text_has_it(kind: str) -> None:
     for drawn in sketches(kind, 20):
         twins = twins_of(drawn)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dreamloop.dream.kinds import aims, arithmetic, calendar, memory, software, world
+from dreamloop.dream.kinds import aims, arithmetic, calendar, memory, reasoning, software, world
 from dreamloop.dream.seeds import Seeder
 
 SEEDERS: Mapping[str, Seeder] = {
@@ -12,20 +12,22 @@ SEEDERS: Mapping[str, Seeder] = {
     "dates": calendar.dates, "clock": calendar.clock,
     "notes": memory.notes, "updates": memory.updates, "lists": memory.lists, "constraints": memory.constraints,
     "facts": world.facts, "premises": world.premises,
-    "code": software.code, "bugs": software.bugs, "commands": software.commands,
+    "rankings": reasoning.rankings, "code": software.code, "bugs": software.bugs, "commands": software.commands,
     "goals": aims.goals, "opinions": aims.opinions,
 }  # fmt: skip
 
 WRONGNESS: Mapping[str, str] = {
     "sums": "arithmetic", "products": "arithmetic", "units": "unit or date", "dates": "unit or date",
     "clock": "unit or date", "notes": "contradiction", "updates": "contradiction", "lists": "contradiction",
-    "constraints": "contradiction", "facts": "false fact", "premises": "false premise", "code": "buggy code",
-    "bugs": "buggy code", "commands": "destructive command", "goals": "harm to the goal", "opinions": "opinion",
+    "constraints": "contradiction", "facts": "false fact", "premises": "false premise",
+    "rankings": "wrong conclusion", "code": "buggy code", "bugs": "buggy code",
+    "commands": "destructive command", "goals": "harm to the goal", "opinions": "opinion",
 }  # fmt: skip
 
-# What keeps abilities from being unlearned, by the capability that the gate measures.
+# What keeps abilities from being unlearned; arithmetic and code under the names of the gate's capabilities.
 TECHNICAL: Mapping[str, frozenset[str]] = {
     "arithmetic": frozenset({"sums", "products", "units", "dates", "clock"}),
+    "reasoning": frozenset({"rankings"}),
     "code": frozenset({"code", "bugs", "commands"}),
 }
 
