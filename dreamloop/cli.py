@@ -171,6 +171,31 @@ def show_night(night: int, every_measure: bool, home: Path | None, as_json: bool
     _print_night(_home(home), night, as_json, every_measure)
 
 
+@cli.command("plan")
+@_HOME
+@_JSON
+@_CONFIG
+@click.option("--go-on", is_flag=True, help="You have looked at the nights that were not kept: train again.")
+def show_plan(home: Path | None, as_json: bool, config_path: Path | None, go_on: bool) -> None:
+    """What tonight would do, and why: each knob that the nights so far have moved, in a sentence."""
+    from dreamloop.adapt import plan  # noqa: PLC0415
+    from dreamloop.config_file import load_config  # noqa: PLC0415
+    from dreamloop.ledger.history import History  # noqa: PLC0415
+
+    place = _home(home)
+    config = load_config(_config_path(config_path, place.root))
+    known = History(place.ledger, place.lock) if go_on or place.ledger.is_file() else None
+    if go_on:
+        _note_go_ahead(place)
+    tonight = plan(known.past() if known else [], config, known.pending() if known else 0)
+    if as_json:
+        _dump(asdict(tonight))
+        return
+    from dreamloop.report.summary import plan_screen, show  # noqa: PLC0415
+
+    show(plan_screen(tonight))
+
+
 @cli.command()
 @_HOME
 @_JSON
@@ -280,6 +305,18 @@ def _config_path(given: Path | None, home: Path) -> Path | None:
         return given
     here = (Path("dreamloop.toml").absolute(), home / "dreamloop.toml")
     return next((path for path in here if path.is_file()), None)
+
+
+def _note_go_ahead(place: Any) -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from dreamloop.ledger.store import Ledger  # noqa: PLC0415 - sqlite-utils, which reading does without
+
+    ledger = Ledger(place.ledger)
+    try:
+        ledger.record_go_ahead(datetime.now(UTC).isoformat())
+    finally:
+        ledger.close()
 
 
 def _published(place: Any, config: Any) -> str:

@@ -127,6 +127,9 @@ class Finetune(Section):
     rpo_alpha: NotNegative = Field(
         0.0, description="Weight of an SFT term that keeps DPO from lowering the chosen replies' own log-prob."
     )
+    push_back_weight: Positive = Field(
+        1.0, description="What the pair of a wrong direction weighs in DPO's mean, where its right twin's weighs 1."
+    )
     context_gradient: Literal["full", "frozen"] = Field(
         "full", description="'frozen' runs contexts without gradient: faster, and an approximation."
     )
@@ -256,6 +259,32 @@ SinceBase = create_model(
 )
 
 
+class Adapt(Section):
+    """How a night's recipe follows from the nights before it; `dreamloop plan` shows what tonight's would be."""
+
+    enabled: bool = Field(True, description="Whether nights adapt; false does every night as configured.")
+    larger: tuple[Count, ...] = Field(
+        (50, 200), description="What night.behavioural rises to, one after the other, where nights change too little."
+    )
+    patience: Count = Field(3, description="Kept nights that must have changed no more than noise before a dose rises.")
+    steps: Count = Field(15, description="Optimizer steps that those nights must have had together.")
+    rate_growth: float = Field(2.0, gt=1, le=10, description="Factor on the learning rates with every rise.")
+    rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on the configured learning rates.")
+    gap_opens: Positive = Field(
+        0.1, le=1, description="How much further than at first push-back and accept rate may be apart."
+    )
+    side_weight: float = Field(1.5, ge=1, le=4, description="What the pairs of the side that lags then weigh.")
+    replay_most: Share = Field(0.4, description="night.replay_share while an ability or the reading of a domain falls.")
+    replay_back: Positive = Field(0.05, le=1, description="How much less it is with every calm night after that.")
+    calm: Count = Field(3, description="Nights kept without a fall before replay goes back, or a halved dose doubles.")
+    reverts_most: Count = Field(3, description="Nights in a row that may be not kept before training waits for you.")
+    recent: Count = Field(10, description="Kept nights whose fresh scenarios say how well a kind is told apart.")
+    kind_twins: Count = Field(20, description="Fresh twins of a kind that must have been asked before it is judged.")
+    good: float = Field(0.85, gt=0.5, lt=1, description="Share told apart, surely, from which a kind is not trained.")
+    teachable: float = Field(0.65, gt=0.5, lt=1, description="Share that a trained kind must be able to have.")
+    give_up_after: Count = Field(60, description="Twins of a kind that are trained before it may be given up.")
+
+
 class Gate(Section):
     """How the gate decides. A night is kept only if no interval reaches beyond what may be lost."""
 
@@ -375,6 +404,7 @@ class Config(Section):
     finetune: Finetune = Finetune()
     replay: Replay = Replay()
     gate: Gate = Gate()
+    adapt: Adapt = Adapt()
     vllm: Vllm = Vllm()
     daemon: Daemon = Daemon()
 

@@ -1,7 +1,7 @@
 """One night, top to bottom: the only file that sees every stage.
 
-collect → write (the engine: corrected replies, general answers) → load the model → dream → finetune → gate
-→ verdict → keep → publish, and a ledger row for everything on the way. ``current`` moves once, after the
+collect → plan → write (the engine: corrected replies, general answers) → load the model → dream → finetune
+→ gate → verdict → keep → publish, and a ledger row for everything on the way. ``current`` moves once, after the
 verdict is on disk and after the server that serves has proven what it serves; what it refutes is not kept,
 and one that does not answer is told later. Whatever happens before that leaves yesterday's adapter there.
 """
@@ -12,13 +12,14 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dreamloop import __version__, paths
+from dreamloop.adapt import applied, plan
 from dreamloop.collect.pairs import collect, in_turn
 from dreamloop.collect.rewrite import Draft, choose, draft
 from dreamloop.collect.scrub import scrubber
@@ -90,6 +91,7 @@ class _Night:
     ledger: Ledger
     progress: Progress
     incumbent: Generation | None
+    kinds: tuple[str, ...] = ()
     timed: list[float] = field(default_factory=list)
 
     @contextmanager
@@ -143,8 +145,14 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
         files = find_files(list(night.config.sources))
         night.ledger.record_collected(night.number, collect(files, night.ledger.cursors(), night.progress))
     corrections = night.ledger.pending_corrections(night.config.night.rewrites)
-    if not (night.ledger.pending_pairs() or corrections or night.config.night.kinds):
+    waiting = len(night.ledger.pending_pairs()) + len(corrections)
+    if not (waiting or night.config.night.kinds):
         return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
+    tonight = plan(night.ledger.past(), night.config, waiting)
+    night.ledger.record_plan(night.number, tonight)
+    if tonight.act != "train":
+        return Ending("nothing to learn", tonight.reason, serving)
+    night = replace(night, config=applied(night.config, tonight), kinds=tonight.kinds)
     _prepare(night, now)
     learned = _learn(night, corrections)
     free_memory()
@@ -171,8 +179,8 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
             return _wake(night)
 
     dreams = Dreaming(
-        night.number, night.seed, night.config, night.ledger, night.home.novelty, _held_out(night, suite),
-        night.incumbent is not None, night.progress,
+        night.number, night.seed, night.config, night.kinds, night.ledger, night.home.novelty,
+        _held_out(night, suite), night.incumbent is not None, night.progress,
     )  # fmt: skip
     with night.stage("write"), writing(night.config, night.home, night.incumbent, model, night.progress) as writer:
         drafts = _draft(night, writer, corrections)

@@ -38,6 +38,7 @@ class Dreaming:
 
     Args:
         number, seed: of the night. config, ledger: the night's.
+        kinds: those to train on; lessons are of all that are configured.
         index: the file of the novelty index.
         held_out: whether any of some texts comes near a gate item or a replay prompt.
         serving: whether an adapter serves, and therefore writes. progress: where to show long steps.
@@ -46,6 +47,7 @@ class Dreaming:
     number: int
     seed: int
     config: Config
+    kinds: Sequence[str]
     ledger: Ledger
     index: Path
     held_out: HeldOut
@@ -76,16 +78,15 @@ class Dreaming:
             return True
 
         author = EngineAuthor(writer.sampler, adapter, prompts, self.config.dream, self.progress, takes)
-        self._dream(count - len(self.ready), self.config.night.kinds, "training", self.seed, author)
+        self._dream(count - len(self.ready), self.kinds, "training", self.seed, author)
 
     def finish(self, count: int) -> tuple[list[Twins], list[Twins]]:
         """``count`` twins to train on, the missing ones by grammar, and fresh ones for the gate's eyes only.
 
-        Lessons are of the same kinds, or of all where none is wished for.
+        Lessons are of all kinds that are configured, or of all there are where none is.
         """
+        self._dream(count - len(self.ready), self.kinds, "training", self.seed + 1, None)
         kinds = self.config.night.kinds
-        if kinds:
-            self._dream(count - len(self.ready), kinds, "training", self.seed + 1, None)
         provable = tuple(kind for kind in kinds if kind not in UNPROVEN) or _PROVABLE
         lessons = self._dream(self.config.gate.lesson_twins, provable, "lesson", self.seed + 2, None)
         self._note_diversity(self._shelves(kinds or provable))
@@ -125,8 +126,7 @@ class Dreaming:
 
     def _left_over(self, count: int) -> list[Twins]:
         """Twins of a night that broke off, of kinds that are still wished for and not near what the gate asks now."""
-        kinds = self.config.night.kinds
-        taken = [twins for twins in self.ledger.pending_twins() if twins.right.kind in kinds][:count]
+        taken = [twins for twins in self.ledger.pending_twins() if twins.right.kind in self.kinds][:count]
         near = [t for t in taken if self.held_out([m.content for s in (t.right, t.wrong) for m in s.context])]
         self.ledger.take_up(self.number, taken)
         if near:

@@ -14,6 +14,7 @@ Role = Literal["system", "user", "assistant"]
 Strength = Literal["strong", "medium", "weak"]
 Side = Literal["right", "wrong"]
 Outcome = Literal["keep", "revert", "inconclusive"]
+Act = Literal["train", "skip", "stop"]  # what a night does
 Hand = Literal["grammar", "engine"]
 
 
@@ -322,6 +323,7 @@ class Recipe:
     loss_type: Literal["sigmoid", "ipo", "robust"]
     label_smoothing: float
     rpo_alpha: float
+    push_back_weight: float
     context_gradient: Literal["full", "frozen"]
     gradient_checkpointing: bool
     anchor_weight: float
@@ -515,6 +517,78 @@ class Trial:
     measures: tuple[Measure, ...]
     evidence: tuple[Evidence, ...]
     verdict: Verdict
+
+
+# --- adapt ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KindShown:
+    """What a night's fresh scenarios of one kind showed, and how much the night taught of it.
+
+    Of ``twins``, ``base`` and ``candidate`` are those in which the wrong side drew more push-back than the right one,
+    half of them by chance. ``taught`` are the twins of the kind that were trained on.
+    """
+
+    kind: str
+    twins: int
+    base: int
+    candidate: int
+    taught: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastNight:
+    """What an earlier night tells tonight's plan.
+
+    ``outcome`` is the ledger's word, ``scale`` the share of its step that was judged last, ``measures`` what that trial
+    measured: nothing where a step broke off. ``steps`` are its optimizer steps. ``looked_at`` says that
+    somebody has looked since and let the nights go on.
+    """
+
+    number: int
+    outcome: str
+    steps: int
+    scale: float
+    measures: tuple[Measure, ...]
+    shown: tuple[KindShown, ...]
+    looked_at: bool = False
+
+    def measure(self, name: str) -> Measure | None:
+        """The measure of that name, where it was taken."""
+        return next((measure for measure in self.measures if measure.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One knob of tonight's recipe: what it is set to, and why, in a sentence."""
+
+    knob: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What tonight does.
+
+    ``behavioural`` are preference pairs, ``rate`` the factor on all learning rates, ``replay_share`` the share of
+    general examples, ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds``
+    those that are dreamed for training. ``choices`` explain each of them.
+    """
+
+    act: Act
+    behavioural: int
+    rate: float
+    replay_share: float
+    push_back_weight: float
+    kinds: tuple[str, ...]
+    choices: tuple[Choice, ...]
+
+    @property
+    def reason(self) -> str:
+        """Why tonight trains, or does not."""
+        return self.choices[0].why
 
 
 # --- keep ----------------------------------------------------------------------------------

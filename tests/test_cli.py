@@ -72,7 +72,32 @@ def test_history_shows_the_newest_night_first(with_nights: Home) -> None:
     assert done.stdout.index("because reverted") < done.stdout.index("because kept")
 
 
-@pytest.mark.parametrize("command", [["status"], ["history"], ["show", "1"], ["revert", "--to", "0"]])
+def test_plan_says_what_the_first_night_would_do_and_why(home: Home) -> None:
+    done = dreamloop("plan", "--home", str(home.root))
+    assert done.returncode == 0, done.stderr
+    assert "night.behavioural" in done.stdout
+    assert "Small doses first" in done.stdout
+
+
+def test_nights_that_were_not_kept_in_a_row_wait_until_somebody_says_go_on(with_nights: Home) -> None:
+    ledger = Ledger(with_nights.ledger)
+    for night in (3, 4):
+        ledger.begin(f"2026-01-0{night}T03:30:00+00:00", 0, "{}", {}, "tiny")
+        ledger.end(night, f"2026-01-0{night}T03:40:00+00:00", "reverted", "because", None)
+    ledger.close()
+    home = str(with_nights.root)
+    assert json.loads(dreamloop("plan", "--home", home, "--json").stdout)["act"] == "stop"
+    assert json.loads(dreamloop("plan", "--home", home, "--json", "--go-on").stdout)["act"] == "train"
+    assert json.loads(dreamloop("plan", "--home", home, "--json").stdout)["act"] == "train"
+
+
+def test_there_is_nothing_to_go_on_with_before_the_first_night(home: Home) -> None:
+    done = dreamloop("plan", "--go-on", "--home", str(home.root))
+    assert done.returncode == 5
+    assert "runs the first night" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["status"], ["history"], ["show", "1"], ["revert", "--to", "0"], ["plan"]])
 def test_json_is_one_document(with_nights: Home, command: list[str]) -> None:
     done = dreamloop(*command, "--json", "--home", str(with_nights.root))
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from dreamloop.config import Config, Daemon, Dream, Finetune, Gate, Night, Replay, SinceBase, Tonight, Vllm
+from dreamloop.config import Adapt, Config, Daemon, Dream, Finetune, Gate, Night, Replay, SinceBase, Tonight, Vllm
 from dreamloop.config_file import load_config
 from dreamloop.finetune.recipe import recipe_of
 
@@ -22,10 +22,11 @@ def test_every_knob_is_explained() -> None:
         Gate,
         Tonight,
         SinceBase,
+        Adapt,
         Vllm,
         Daemon,
     )
-    tables = {"night", "dream", "finetune", "replay", "gate", "tonight", "since_base", "vllm", "daemon"}
+    tables = {"night", "dream", "finetune", "replay", "gate", "tonight", "since_base", "adapt", "vllm", "daemon"}
     for section in sections:
         for name, field in section.model_fields.items():
             assert field.description or name in tables, name

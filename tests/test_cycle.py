@@ -26,6 +26,7 @@ from dreamloop.finetune.train import train
 from dreamloop.gate.reading import load_suite
 from dreamloop.keep import generations
 from dreamloop.ledger.history import History, NightRecord
+from dreamloop.ledger.store import Ledger
 from dreamloop.lock import only_one_night
 from dreamloop.log import Silent
 from dreamloop.model.load import load_policy
@@ -127,6 +128,21 @@ def test_nothing_to_learn_trains_nothing(home: Home, config: Config) -> None:
     record = run(home, idle)
     assert record.night["outcome"] == "nothing to learn"
     assert record.training is None
+    assert record.model is None
+
+
+def test_after_three_nights_that_were_not_kept_nothing_is_trained(home: Home, config: Config) -> None:
+    home.create()
+    ledger = Ledger(home.ledger)
+    for _ in range(3):
+        night = ledger.begin(now().isoformat(), 0, "{}", {}, "tiny")
+        ledger.end(night, now().isoformat(), "reverted", "because", None)
+    ledger.close()
+    record = run(home, config)
+    assert record.night["outcome"] == "nothing to learn"
+    assert "plan --go-on" in record.night["reason"]
+    assert record.plan is not None
+    assert record.plan["act"] == "stop"
     assert record.model is None
 
 

@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(HOUSE, WORDS | HOUSE),
     "model": WORDS | HOUSE,
     **{stage: WORDS | HOUSE | {"model"} for stage in STAGES},
-    "cycle": WORDS | HOUSE | STAGES | {"model", "dreaming", "settle", "swap", "trial", "__init__"},
+    "cycle": WORDS | HOUSE | STAGES | {"model", "adapt", "dreaming", "settle", "swap", "trial", "__init__"},
+    "adapt": WORDS | HOUSE | {"finetune"},
     "dreaming": WORDS | HOUSE | {"dream", "ledger", "model"},
     "trial": WORDS | HOUSE | {"gate", "ledger", "model"},
     "look": WORDS | HOUSE | {"gate", "keep", "model"},
@@ -48,6 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | STAGES
     | {
         "model",
+        "adapt",
         "cycle",
         "undo",
         "swap",

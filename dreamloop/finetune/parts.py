@@ -82,10 +82,12 @@ class SftRows:
 
 
 class Pairs:
-    """Mean over pairs of the preference loss, and of the weighted guard of the chosen reply."""
+    """Weighted mean over pairs of the preference loss, and of the guard of the chosen reply."""
 
-    def __init__(self, rows: Sequence[Row], references: Sequence[Sequence[Tensor]], recipe: Recipe) -> None:
-        self.rows, self.references, self.recipe = rows, references, recipe
+    def __init__(
+        self, rows: Sequence[Row], references: Sequence[Sequence[Tensor]], weights: Sequence[float], recipe: Recipe
+    ) -> None:
+        self.rows, self.references, self.weights, self.recipe = rows, references, weights, recipe
         self.entropy = 0.0
         self.told: list[tuple[float, ...]] = []
 
@@ -93,7 +95,8 @@ class Pairs:
         """See `losses.preference` and `losses.sft`."""
         pieces, entropy = _by_row(policy, packs)
         self.entropy += entropy
-        return torch.stack([self._pair(row, *branches) for row, branches in pieces.items()]).sum() / len(self.rows)
+        weighted = [self.weights[row] * self._pair(row, *branches) for row, branches in pieces.items()]
+        return torch.stack(weighted).sum() / sum(self.weights)
 
     def _pair(self, row: int, chosen: Tensor, rejected: Tensor) -> Tensor:
         knobs = self.recipe

@@ -72,7 +72,8 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
                 # Where memory ended in the first step, the packs are smaller now and so must be the reference's.
                 if index == 0 and trainer.accumulator.pack_tokens != budget:
                     reference.update(score_batches(trainer, rows, batches))
-                pairs = Pairs([rows[pair] for pair in batch], [reference[pair] for pair in batch], recipe)
+                weights = [recipe.push_back_weight if pushes_back(pair) else 1.0 for pair in batch]
+                pairs = Pairs([rows[pair] for pair in batch], [reference[pair] for pair in batch], weights, recipe)
                 return [pairs, KlAnchor(general, recipe.anchor_weight)] if general else [pairs]
 
             rate = recipe.dpo_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
@@ -82,6 +83,11 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
             advance(1)
     trainer.keep_moments(optimizer, "dpo")
     return reference
+
+
+def pushes_back(pair: Pair) -> bool:
+    """Whether it is the wrong side of dreamed twins, whose chosen reply pushes back."""
+    return pair.provenance.source == "dream" and pair.provenance.signal == "wrong"
 
 
 def score_batches(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[Sequence[Pair]]) -> Scores:

@@ -63,6 +63,14 @@ class DreamRows(LedgerFile):
         ))  # fmt: skip
         return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in zip(rows, rows, strict=True)]
 
+    def twins_of(self, night: int) -> list[Twins]:
+        """The twins that a night trained on, its own and those it took up."""
+        rows = iter(self._rows(
+            f"SELECT {_SCENARIO} FROM scenarios WHERE use = 'training' AND ? IN (SELECT night FROM trainings) "  # noqa: S608 - column names from above
+            "AND (night = ? OR twin IN (SELECT twin FROM taken_up WHERE night = ?)) ORDER BY rowid", [night] * 3,
+        ))  # fmt: skip
+        return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in zip(rows, rows, strict=True)]
+
     def take_up(self, night: int, twins: Sequence[Twins]) -> None:
         """Twins of an earlier night that this night means to train on."""
         self._write("taken_up", [{"twin": one.right.twin, "night": night} for one in twins])

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from dreamloop.errors import ConfigError, StateError
+from dreamloop.ledger.past import past_nights
 from dreamloop.lock import is_held
+from dreamloop.records import PastNight
 
 Row = dict[str, Any]
 
@@ -35,6 +37,7 @@ class NightRecord:
     rewrites: list[Row]
     scenarios: list[Row]
     diversity: Row | None
+    plan: Row | None
     training: Row | None
     trials: list[Row]
     measures: list[Row]
@@ -79,8 +82,7 @@ class History:
 
     def last_proof(self) -> Row | None:
         """What a server last showed of a generation; None in a ledger that no server was proven in."""
-        known = self._all("SELECT 1 FROM sqlite_master WHERE name = 'proofs'")  # a reader applies no migration
-        return self._first("SELECT * FROM proofs ORDER BY rowid DESC LIMIT 1") if known else None
+        return self._first("SELECT * FROM proofs ORDER BY rowid DESC LIMIT 1") if self._knows("proofs") else None
 
     def night(self, number: int) -> NightRecord:
         """Everything about one night.
@@ -104,6 +106,7 @@ class History:
             rewrites=self._all("SELECT outcome, count(*) AS n FROM rewrites WHERE night = ? GROUP BY outcome", number),
             scenarios=self._scenarios(number),
             diversity=self._diversity("WHERE night = ?", number),
+            plan=self._plan(number),
             training=_decoded_or_none(
                 self._first("SELECT recipe, report FROM trainings WHERE night = ?", number), "recipe", "report"
             ),
@@ -114,36 +117,43 @@ class History:
             ),
         )
 
+    def past(self) -> list[PastNight]:
+        """What the nights so far tell tonight's plan; nothing in a ledger from before there were plans."""
+        return past_nights(self._db) if self._knows("plans") else []  # a reader applies no migration
+
     def last_diversity(self) -> Row | None:
         """How varied the latest dreams were; None where none was measured."""
         return self._diversity("ORDER BY night DESC LIMIT 1")
 
     def _scenarios(self, number: int) -> list[Row]:
         """Those dreamed that night, and those of a night that broke off which it took up."""
-        known = self._all("SELECT 1 FROM sqlite_master WHERE name = 'taken_up'")
-        taken_up = " OR twin IN (SELECT twin FROM taken_up WHERE night = ?1)" if known else ""
+        taken_up = " OR twin IN (SELECT twin FROM taken_up WHERE night = ?1)" if self._knows("taken_up") else ""
         return self._all(f"SELECT * FROM scenarios WHERE night = ?1{taken_up} ORDER BY rowid", number)  # noqa: S608
 
+    def _plan(self, number: int) -> Row | None:
+        found = self._first("SELECT plan FROM plans WHERE night = ?", number) if self._knows("plans") else None
+        return json.loads(found["plan"]) if found else None
+
     def _diversity(self, which: str, *values: Any) -> Row | None:
-        if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'diversity'"):
-            return None  # a reader applies no migration
+        if not self._knows("diversity"):
+            return None
         return _decoded_or_none(self._first(f"SELECT * FROM diversity {which}", *values), "told")  # noqa: S608
 
     def _trials(self, number: int) -> list[Row]:
-        if not self._new_enough():
+        if not self._knows("trials"):
             return []
         rows = self._all("SELECT attempt, scale, outcome, reasons FROM trials WHERE night = ? ORDER BY attempt", number)
         return [_decoded(row, "reasons") for row in rows]
 
     def _measures(self, number: int) -> list[Row]:
         """Those of the last trial."""
-        last = " AND attempt = (SELECT max(attempt) FROM measures WHERE night = ?1)" if self._new_enough() else ""
+        last = " AND attempt = (SELECT max(attempt) FROM measures WHERE night = ?1)" if self._knows("trials") else ""
         rows = self._all(f"SELECT * FROM measures WHERE night = ?1{last} ORDER BY rowid", number)  # noqa: S608
         return [{**_WITHOUT_BASE, **row} for row in rows]
 
-    def _new_enough(self) -> bool:
-        """Whether the ledger knows trials: a reader applies no migration."""
-        return bool(self._all("SELECT 1 FROM sqlite_master WHERE name = 'trials'"))
+    def _knows(self, table: str) -> bool:
+        """Whether the ledger has this table: one from an earlier release may not, and a reader applies no migration."""
+        return bool(self._all("SELECT 1 FROM sqlite_master WHERE name = ?", table))
 
     def _told(self, row: Row) -> Row:
         if row["outcome"] != "running" or is_held(self._lock):

@@ -210,6 +210,21 @@ def dreams(db: Database) -> None:
         _append_only(db, table)
 
 
+_PLANS = """
+CREATE TABLE plans (night INTEGER PRIMARY KEY REFERENCES nights, plan TEXT NOT NULL);
+CREATE TABLE go_aheads (at TEXT NOT NULL, night INTEGER NOT NULL REFERENCES nights);
+"""
+
+
+@migrations()
+def plans(db: Database) -> None:
+    """What each night meant to do and why, and after which nights somebody let it go on."""
+    for statement in _statements(_PLANS):
+        db.execute(statement)
+    for table in ("plans", "go_aheads"):
+        _append_only(db, table)
+
+
 def _append_only(db: Database, table: str) -> None:
     for action in ("UPDATE", "DELETE"):
         db.execute(

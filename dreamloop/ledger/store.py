@@ -13,6 +13,7 @@ from typing import Any
 
 from dreamloop.ledger.database import context_json, context_of
 from dreamloop.ledger.dreams import DreamRows
+from dreamloop.ledger.past import past_nights
 from dreamloop.records import (
     ChatRow,
     Collected,
@@ -20,6 +21,8 @@ from dreamloop.records import (
     Cursor,
     Measure,
     Pair,
+    PastNight,
+    Plan,
     Proof,
     Provenance,
     Recipe,
@@ -83,6 +86,25 @@ class Ledger(DreamRows):
         """What was left out, and why."""
         self._write("skips", [{"night": night, **asdict(skip)} for skip in skips])
 
+    # --- plan ------------------------------------------------------------------------------
+
+    def past(self) -> list[PastNight]:
+        """What every night that ended tells of itself, oldest first."""
+        with self._guarded():
+            return past_nights(self.db.conn)
+
+    def record_plan(self, night: int, plan: Plan) -> None:
+        """What the night does, and why."""
+        self._write("plans", [{"night": night, "plan": json.dumps(asdict(plan), ensure_ascii=False)}])
+
+    def record_go_ahead(self, at: str) -> int | None:
+        """Somebody has looked at the nights so far; the last of them, None before the first."""
+        last = self._one("SELECT max(night) FROM endings")
+        if last is None:
+            return None
+        self._write("go_aheads", [{"at": at, "night": last}])
+        return int(last)
+
     # --- collect ---------------------------------------------------------------------------
 
     def cursors(self) -> dict[str, Cursor]:
@@ -112,6 +134,14 @@ class Ledger(DreamRows):
             "WHERE digest NOT IN (SELECT digest FROM trained) "
             "AND digest NOT IN (SELECT digest FROM set_aside) ORDER BY rowid"
         )
+        return [Pair(context_of(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
+
+    def mined_of(self, night: int) -> list[Pair]:
+        """The mined pairs that a night trained on."""
+        rows = self._rows(
+            "SELECT context, chosen, rejected, source, conversation, turn, signal, strength FROM pairs "
+            "WHERE digest IN (SELECT digest FROM trained WHERE night = ?) ORDER BY rowid", [night],
+        )  # fmt: skip
         return [Pair(context_of(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
 
     def set_aside(self, night: int, pairs: Sequence[Pair], reason: str) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dreamloop.ledger.history import NightRecord, Row
-from dreamloop.records import Measure, Verdict
+from dreamloop.records import Measure, Plan, Verdict
 
 _COLOURS = {"kept": "green", "reverted": "red", "inconclusive": "yellow", "failed": "red", "running": "cyan"}
 # The measures that are always shown; others are shown where they do not hold.
@@ -38,7 +38,7 @@ def night_screen(
         every_measure: show those too that hold and are not among the usual ones.
     """
     parts: list[RenderableType] = [_headline(record)]
-    parts += [_collected(record), _dreamed(record)]
+    parts += [_collected(record), *_planned(record.plan), _dreamed(record)]
     if record.training:
         left_out = [row for row in record.skips if row["stage"] in {"finetune", "replay"}]
         parts.append(_trained(record.training, left_out))
@@ -70,6 +70,17 @@ def look_screen(
             str(measure.items), Text(mark, style=_STYLES[mark]),
         )  # fmt: skip
     return Group(table, Panel("\n".join(verdict.reasons), title="In words", title_align="left"))
+
+
+def plan_screen(tonight: Plan) -> RenderableType:
+    """What tonight would do, a line for every choice with its sentence."""
+    table = Table(title="Tonight", title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0),
+                  header_style="dim")  # fmt: skip
+    for name in ("knob", "tonight", "why"):
+        table.add_column(name, no_wrap=name == "knob", overflow="fold")
+    for choice in tonight.choices:
+        table.add_row(choice.knob, choice.value, choice.why)
+    return table
 
 
 def history_table(nights: list[Row]) -> RenderableType:
@@ -118,6 +129,14 @@ def _collected(record: NightRecord) -> RenderableType:
     lines += [f"corrected replies: {row['n']} × {row['outcome']}" for row in record.rewrites]
     lines += [f"left out: {row['count']} × {row['reason']}" for row in record.skips if row["stage"] == "collect"]
     return _section("Collected", lines)
+
+
+def _planned(plan: Row | None) -> list[RenderableType]:
+    """Nothing for nights from before there were plans."""
+    if plan is None:
+        return []
+    lines = [f"{choice['knob']} {choice['value']}: {choice['why']}" for choice in plan["choices"]]
+    return [_section("Planned", lines)]
 
 
 def _dreamed(record: NightRecord) -> RenderableType:

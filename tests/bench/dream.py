@@ -74,7 +74,8 @@ def dreamed(place: Path, config: Config, writer: Writer, recorder: Recorder, twi
         ledger = Ledger(Path(folder) / "ledger.db")
         number = ledger.begin(datetime.now(UTC).isoformat(), seed, "{}", {}, "bundled")
         held_out = GateTexts(load_suite().texts())
-        asleep = Dreaming(number, seed, config, ledger, Path(folder) / "novelty.db", held_out, True, setup())
+        index, kinds = Path(folder) / "novelty.db", config.night.kinds
+        asleep = Dreaming(number, seed, config, kinds, ledger, index, held_out, True, setup())
         asleep.write(replace(writer, sampler=recorder), twins)
         found = list(asleep.ready)
         ledger.close()

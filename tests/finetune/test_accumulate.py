@@ -42,7 +42,8 @@ def three_parts(rows: Sequence[Row]) -> list[Part]:
     """SFT, DPO with its guard, and the anchor over the same pairs."""
     alone = [Row(row.context, row.branches[:1]) for row in rows]
     references = [[torch.full((len(b.tokens),), -5.0) for b in row.branches] for row in rows]
-    return [SftRows(alone, len(alone), is_replay=False), Pairs(rows, references, RECIPE), KlAnchor(alone, 2.0)]
+    pairs = Pairs(rows, references, [1.0] * len(rows), RECIPE)
+    return [SftRows(alone, len(alone), is_replay=False), pairs, KlAnchor(alone, 2.0)]
 
 
 def gradients(policy: Policy, rows: Sequence[Row], budget: int) -> tuple[list[Done], dict[str, Tensor]]:
@@ -88,6 +89,20 @@ def test_the_gradient_is_the_mean_of_those_of_single_rows_also_where_nothing_can
     for name, gradient in together.items():
         by_hand = torch.stack([one[name] for one in alone]).mean(0)
         torch.testing.assert_close(gradient, by_hand, atol=2e-5, rtol=1e-3)
+
+
+def test_a_pair_counts_as_much_as_its_weight(policy: Policy) -> None:
+    rows = [Row((3, 4), (Branch((5, k), (True, True)), Branch((7,), (True,)))) for k in (6, 90)]
+    references = [[torch.full((len(b.tokens),), -5.0) for b in row.branches] for row in rows]
+
+    def loss(which: Sequence[int], weights: Sequence[float]) -> float:
+        part = Pairs([rows[k] for k in which], [references[k] for k in which], weights, RECIPE)
+        return Accumulator(policy, 64, frozen_contexts=False).gradients(lambda: [part])[0].loss
+
+    first, second = loss([0], [1.0]), loss([1], [1.0])
+    assert abs(first - second) > 1e-3
+    assert loss([0, 1], [3.0, 1.0]) == pytest.approx((3 * first + second) / 4, rel=1e-5)
+    assert loss([0], [3.0]) == pytest.approx(first, rel=1e-5)
 
 
 def test_each_parts_gradient_is_measured_before_they_are_added(policy: Policy) -> None:

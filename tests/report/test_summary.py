@@ -16,7 +16,8 @@ MEASURE = {
 def screen(serving: int | None = 2, **changes: object) -> str:
     empty: dict[str, object] = {
         "night": NIGHT, "model": None, "stages": [], "reads": [], "skips": [], "mined": [], "rewrites": [],
-        "scenarios": [], "diversity": None, "training": None, "trials": [], "measures": [], "verdict": None,
+        "scenarios": [], "diversity": None, "plan": None, "training": None, "trials": [], "measures": [],
+        "verdict": None,
     }  # fmt: skip
     console = Console(width=110, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - closed with the test
     console.print(night_screen(NightRecord(**{**empty, **changes}), serving, "dreamloop", " --home h"))  # type: ignore[arg-type]

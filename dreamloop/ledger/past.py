@@ -1,0 +1,80 @@
+"""What the nights so far tell tonight's plan, read from an open ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dreamloop.records import Change, KindShown, Measure, PastNight
+
+# The trial that was judged last is the one that was kept or not.
+_LAST = "(SELECT night, max(attempt) FROM trials GROUP BY night)"
+_NIGHTS = """
+SELECT night, outcome,
+    coalesce((SELECT json_array_length(report, '$.steps') FROM trainings WHERE trainings.night = endings.night), 0),
+    coalesce((SELECT scale FROM trials WHERE trials.night = endings.night ORDER BY attempt DESC LIMIT 1), 1.0),
+    night IN (SELECT night FROM go_aheads)
+FROM endings ORDER BY night
+"""
+_MEASURES = f"""
+SELECT night, name, unit, base, incumbent, candidate, change, low, high, margin,
+    base_change, base_low, base_high, base_margin, items, clusters, census, informative
+FROM measures WHERE (night, attempt) IN {_LAST}
+"""  # noqa: S608 - the constant above
+_LESSONS = f"""
+SELECT night, item, base, candidate FROM evidence
+WHERE channel = 'lessons' AND (night, attempt) IN {_LAST} ORDER BY night, item
+"""  # noqa: S608 - the constant above
+_TAUGHT = """
+SELECT trainings.night, kind, count(DISTINCT scenarios.twin) FROM trainings JOIN scenarios
+ON use = 'training' AND (scenarios.night = trainings.night OR scenarios.twin IN
+    (SELECT twin FROM taken_up WHERE taken_up.night = trainings.night))
+GROUP BY trainings.night, kind
+"""
+
+
+def past_nights(db: sqlite3.Connection) -> list[PastNight]:
+    """Every night that ended, oldest first."""
+    measures = defaultdict(list)
+    for night, *row in db.execute(_MEASURES):
+        if None not in row:  # what was not finite is no evidence; first nights have no base
+            measures[night].append(_measure(*row))
+    taught = {(night, kind): twins for night, kind, twins in db.execute(_TAUGHT)}
+    shown = _shown(list(db.execute(_LESSONS)), taught)
+    return [
+        PastNight(night, outcome, steps, scale, tuple(measures[night]), tuple(shown[night]), bool(looked_at))
+        for night, outcome, steps, scale, looked_at in db.execute(_NIGHTS)
+    ]
+
+
+def _measure(name: str, unit: str, base: float, incumbent: float, candidate: float, *rest: Any) -> Measure:
+    tonight, since, (items, clusters, census, informative) = Change(*rest[:4]), Change(*rest[4:8]), rest[8:]
+    return Measure(
+        name, unit, base, incumbent, candidate, tonight, since, items, clusters, bool(census), bool(informative)
+    )
+
+
+def _shown(rows: Sequence[Sequence[Any]], taught: dict[tuple[int, str], int]) -> dict[int, list[KindShown]]:
+    """Fresh scenarios by night and kind; an item is KIND/TWIN/SIDE, its score the push-back margin."""
+    won: dict[tuple[int, str], list[tuple[bool, bool]]] = defaultdict(list)
+    for night, kind, wrong, right in _twins(rows):
+        won[night, kind].append((wrong[0] > right[0], wrong[1] > right[1]))
+    found: dict[int, list[KindShown]] = defaultdict(list)
+    for night, kind in dict.fromkeys([*won, *taught]):
+        told = won.get((night, kind), [])
+        base, candidate = (sum(one[k] for one in told) for k in (0, 1))
+        found[night].append(KindShown(kind, len(told), base, candidate, taught.get((night, kind), 0)))
+    return found
+
+
+def _twins(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[int, str, tuple[float, float], tuple[float, float]]]:
+    sides: dict[tuple[int, str, str], dict[str, tuple[float, float]]] = defaultdict(dict)
+    for night, item, base, candidate in rows:
+        kind, twin, side = item.split("/")
+        if base is not None and candidate is not None:
+            sides[night, kind, twin][side] = (base, candidate)
+    for (night, kind, _), both in sides.items():
+        if len(both) == 2:
+            yield night, kind, both["wrong"], both["right"]

@@ -1,0 +1,275 @@
+"""How much is learned and how much is forgotten, by dose, by learning rate, and without each part of the recipe.
+
+Twins out of the phrase books, no two alike, are trained on in one night's step from the base model; then the gate's
+probes, whose templates, facts and wordings appear in no dream and which offer both sides the same replies, say what
+was learned, and its documents, choices and personas what it cost. ``fresh`` are dreams of the same books that were
+not trained on. Each cell is run with every seed; a cell that was finished with this code is not run again.
+
+    python tests/bench/dose.py [--home FOLDER] [--seeds 3] [--jobs 2] [--only NAME]    runs what is not finished yet
+    python tests/bench/dose.py --report                                                prints the last finished run
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from trust import code_digest, pool_of
+
+from dreamloop import paths
+from dreamloop.config import Config, Gate
+from dreamloop.cycle import probes_of
+from dreamloop.dream.axes import Coverage
+from dreamloop.dream.books import load_shelves
+from dreamloop.dream.novelty import Novelty
+from dreamloop.dream.scenarios import Dreamer, pairs_of
+from dreamloop.finetune.phases import sft_phase
+from dreamloop.finetune.recipe import recipe_of, replay_count
+from dreamloop.finetune.replay import chat_rows
+from dreamloop.finetune.rows import chosen_only, encode_pairs, encode_replay
+from dreamloop.finetune.step import Trainer
+from dreamloop.finetune.train import train
+from dreamloop.gate.capability import coherence, score_choices
+from dreamloop.gate.gauges import Items, gauges_of_the_night
+from dreamloop.gate.geometry import score_geometry
+from dreamloop.gate.leaks import GateTexts
+from dreamloop.gate.measures import Margins, Trio, compare
+from dreamloop.gate.perplexity import score_documents
+from dreamloop.gate.probes import score_probes
+from dreamloop.gate.reading import load_suite
+from dreamloop.gate.scores import Scored
+from dreamloop.gate.statistics import auc
+from dreamloop.gate.suite import Probe
+from dreamloop.log import Silent
+from dreamloop.model.bundled import ensure_bundled
+from dreamloop.model.encode import ChatEncoder
+from dreamloop.model.load import load_policy
+from dreamloop.model.policy import Adapter, Policy
+from dreamloop.model.wake import new_adapter
+from dreamloop.paths import Home, default_home
+from dreamloop.records import Pair, Recipe, Twins
+
+RESULT = Path(__file__).parent / "results" / "dose.json"
+FRESH = 64  # twins that nothing trains on
+TOLD = (
+    "probes.auc", "probes.discrimination", "probes.push_back_rate", "probes.accept_rate", "probes.gap",
+    "perplexity.prose", "perplexity.code", "perplexity.chat", "perplexity.technical", "capability.arithmetic",
+    "capability.code", "capability.coherence", "geometry.collapse", "lessons.discrimination",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One recipe: so many pairs, at a factor on the learning rates, with other knobs or another way of training."""
+
+    name: str
+    pairs: int = 200
+    rate: float = 1.0
+    knobs: dict[str, Any] = field(default_factory=dict)
+    kinds: tuple[str, ...] = Config().night.kinds
+    way: str = ""
+
+
+CELLS = (
+    *(Cell(f"{n} pairs", n) for n in (10, 20, 50, 100, 200)),
+    *(Cell(f"50 pairs, rate x {rate:g}", 50, rate) for rate in (0.1, 0.3, 3.0, 10.0)),
+    Cell("no anchor", knobs={"anchor_weight": 0.0}),
+    Cell("no push-back scenarios", way="right sides only"),
+    Cell("SFT only", way="SFT only"),
+    Cell("SFT, then DPO", way="SFT, then DPO"),
+    Cell("rank 4", knobs={"r": 4}),
+    Cell("rank 32", knobs={"r": 32}),
+    Cell("one kind", kinds=("notes",)),
+    Cell("twins apart", way="twins apart"),
+)
+
+
+def dreamed(count: int, kinds: Sequence[str], seed: int, held_out: GateTexts, novelty: Novelty) -> list[Twins]:
+    """Fresh twins by grammar alone, far from every gate item."""
+    shelves = load_shelves([paths.prompts_folder() / "dream"], ["en"], kinds)
+    return list(Dreamer(shelves, Config().dream, novelty, Coverage(), held_out).dream(count, seed).twins)
+
+
+def prepared(pairs: Sequence[Pair], way: str, seed: int) -> list[Pair]:
+    """The pairs as a cell wants them."""
+    if way == "right sides only":
+        return [pair for pair in pairs if pair.provenance.signal == "right"]
+    if way == "twins apart":  # the same pairs in any order, each a unit of its own
+        apart = [replace(pair, twin=f"{k}") for k, pair in enumerate(pairs)]
+        random.Random(seed).shuffle(apart)
+        return apart
+    return list(pairs)
+
+
+def teach(policy: Policy, encoder: ChatEncoder, pairs: Sequence[Pair], pool: Path, recipe: Recipe, way: str) -> None:
+    """One night's step."""
+    replay = chat_rows(pool)[0][: replay_count(len(pairs), Config().night.replay_share)]
+    if way.startswith("SFT"):
+        rows, _ = encode_pairs(encoder, pairs, recipe.max_length)
+        general, _ = encode_replay(encoder, replay, recipe.max_length)
+        policy.use("candidate")
+        trainer = Trainer(policy, recipe, Silent())
+        sft_phase(trainer, [chosen_only(row) for row in rows.values()], [list(general.values())])
+    if way != "SFT only":
+        train(policy, encoder, pairs, replay, recipe, Silent())
+
+
+def scored(policy: Policy, encoder: ChatEncoder, items: Items, who: Adapter | None) -> Scored:
+    """What the gate asks without letting the model write."""
+    suite, quiet, name = items.suite, Silent(), who or "base"
+    choices = [*suite.choices, *coherence(suite.documents)]
+    with policy.using(who):
+        return Scored({
+            **score_documents(policy, encoder, suite.documents, quiet, name),
+            "probes": score_probes(policy, encoder, suite.probes, quiet, name),
+            "lessons": score_probes(policy, encoder, items.lessons, quiet, name),
+            "capability": score_choices(policy, encoder, choices, quiet, name),
+            **score_geometry(policy, encoder, suite.personas, suite.questions, quiet, name),
+        })  # fmt: skip
+
+
+def by_kind(probes: Sequence[Probe], scores: Any) -> dict[str, float]:
+    """The area under the curve between wrong and right sides, within each kind."""
+    found: dict[str, float] = {}
+    for kind in sorted({probe.kind for probe in probes}):
+        wrong, right = (
+            np.array([scores[probe.item] for probe in probes if probe.kind == kind and probe.side == side])
+            for side in ("wrong", "right")
+        )
+        found[kind] = round(auc(wrong, right), 4)
+    return found
+
+
+def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
+    """Train one cell and measure it against the base."""
+    started = time.monotonic()
+    suite = load_suite()
+    held_out, novelty = GateTexts(suite.texts()), Novelty()
+    config = Config()
+    fresh = dreamed(FRESH, config.night.kinds, 10_000 + seed, held_out, novelty)  # first, and then never again
+    twins = dreamed(cell.pairs // 2, cell.kinds, seed, held_out, novelty)
+    items = Items(suite, lessons=tuple(probes_of(fresh)))
+    policy = load_policy(str(ensure_bundled(Home(default_home()).models, Silent())))
+    encoder = ChatEncoder(policy.tokenizer)
+    config = config.model_copy(update={"finetune": config.finetune.model_copy(update=cell.knobs)})
+    policy.add_adapter("candidate", new_adapter(config), seed)
+    recipe = recipe_of(config.finetune, seed)
+    recipe = replace(
+        recipe, sft_learning_rate=recipe.sft_learning_rate * cell.rate,
+        dpo_learning_rate=recipe.dpo_learning_rate * cell.rate,
+    )  # fmt: skip
+    pairs = prepared([pair for one in twins for pair in pairs_of(one)], cell.way, seed)
+    teach(policy, encoder, pairs, pool, recipe, cell.way)
+    taught = time.monotonic() - started
+    base, own = known_base(policy, encoder, items, home, seed), scored(policy, encoder, items, "candidate")
+    gate = Gate()
+    margins = Margins(gate.tonight.model_dump(), gate.since_base.model_dump(), gate.confidence)
+    measures = {m.name: m for m in compare(gauges_of_the_night(items), Trio(base, base, own), margins)}
+    single = [probe for probe in suite.probes if probe.manner != "challenged"]
+    return {
+        "cell": cell.name, "seed": seed, "pairs": len(pairs), "seconds": round(taught, 1),
+        "measures": {name: rounded(measures[name]) for name in TOLD},
+        "auc": by_kind(single, own.channels["probes"]), "auc_base": by_kind(single, base.channels["probes"]),
+        "fresh": by_kind(items.lessons, own.channels["lessons"]),
+        "fresh_base": by_kind(items.lessons, base.channels["lessons"]),
+    }  # fmt: skip
+
+
+def known_base(policy: Policy, encoder: ChatEncoder, items: Items, home: Path, seed: int) -> Scored:
+    """The base's scores, measured once for each seed's fresh dreams."""
+    path = home / f"base-{seed}-{code_digest()[:16]}.json"
+    if not path.is_file():
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_text(scored(policy, encoder, items, None).to_json())
+        part.replace(path)
+    return Scored.from_json(path.read_text())
+
+
+def rounded(measure: Any) -> list[float]:
+    """Base, candidate, and the change with its interval, in the good direction."""
+    change = measure.since_base
+    return [round(n, 5) for n in (measure.base, measure.candidate, change.change, change.low, change.high)]
+
+
+def finished(name: str, seed: int, home: Path, pool: Path, code: str) -> dict[str, Any]:
+    """A cell's outcome, from its file where it was run with this code."""
+    done = home / "done" / f"{name.replace(' ', '-').replace(',', '')}-{seed}.json"
+    if not done.is_file() or json.loads(done.read_text())["code"] != code:
+        cell = next(cell for cell in CELLS if cell.name == name)
+        scratch = done.with_suffix(".part")
+        scratch.write_text(json.dumps({**run(cell, seed, home, pool), "code": code}))
+        scratch.replace(done)
+    outcome: dict[str, Any] = json.loads(done.read_text())
+    return outcome
+
+
+def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON line: per cell the mean over seeds, and the lowest and highest."""
+    cells: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(one["cell"] for one in found):
+        own = [one for one in found if one["cell"] == name]
+        changes = {m: [one["measures"][m] for one in own] for m in TOLD}
+        cells[name] = {
+            "seeds": len(own), "pairs": own[0]["pairs"],
+            "seconds": round(fmean(one["seconds"] for one in own), 1),
+            **{m: {"base": round(fmean(v[0] for v in values), 4), "mean": round(fmean(v[1] for v in values), 4),
+                   "low": min(v[1] for v in values), "high": max(v[1] for v in values),
+                   "above_noise": sum(v[3] > 0 for v in values), "below_noise": sum(v[4] < 0 for v in values)}
+               for m, values in changes.items()},
+            **{which: {kind: round(fmean(one[which][kind] for one in own), 3) for kind in own[0][which]}
+               for which in ("auc_base", "auc", "fresh_base", "fresh")},
+        }  # fmt: skip
+    return {
+        "bench": "dose", "cells": cells, "code": found[0]["code"], "date": datetime.now(UTC).date().isoformat(),
+        "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, default=Path("state/bench-dose"), help="where cells are kept")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2, help="cells at a time, which share the cores")
+    parser.add_argument("--only", help="run just the cells whose name begins so")
+    parser.add_argument("--report", action="store_true", help="print the last finished run")
+    options = parser.parse_args()
+    if options.report:
+        print(json.dumps(json.loads(RESULT.read_text())))
+        return
+    home = options.home.absolute()
+    (home / "done").mkdir(parents=True, exist_ok=True)
+    pool, code = pool_of(home), code_digest()
+    wanted = [(cell.name, seed) for seed in range(1, options.seeds + 1) for cell in CELLS
+              if cell.name.startswith(options.only or "")]  # fmt: skip
+    threads = max(1, (os.cpu_count() or 1) // options.jobs)
+    found = []
+    with ProcessPoolExecutor(
+        options.jobs, get_context("spawn"), torch.set_num_threads, (threads,), max_tasks_per_child=1
+    ) as workers:
+        for one in workers.map(finished, *zip(*wanted, strict=True), repeat(home), repeat(pool), repeat(code)):
+            found.append(one)
+            told = {m: one["measures"][m][1] for m in ("probes.auc", "lessons.discrimination", "perplexity.prose")}
+            print(one["cell"], one["seed"], one["seconds"], told, flush=True)
+            RESULT.write_text(json.dumps(line(found)) + "\n")  # a run that is ended leaves what it has
+    print(json.dumps(line(found)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from dreamloop.ledger.history import History
+from dreamloop.ledger.store import Ledger
+from dreamloop.paths import Home
+from dreamloop.records import (
+    Change,
+    Choice,
+    Dreamed,
+    Evidence,
+    KindShown,
+    Measure,
+    Message,
+    PastNight,
+    Plan,
+    Scenario,
+    Trial,
+    Twins,
+    Verdict,
+)
+
+CHANGE = Change(0.01, 0.005, 0.015, 0.02)
+LEARNED = Measure("lessons.discrimination", "nats/token", 0.0, 0.01, 0.02, CHANGE, CHANGE, 72, 30)
+PLAN = Plan("train", 20, 1.0, 0.25, 1.0, ("sums",), (Choice("tonight", "train", "There is something to learn."),))
+
+
+@pytest.fixture
+def ledger(home: Home) -> Iterator[Ledger]:
+    opened = Ledger(home.ledger)
+    yield opened
+    opened.close()
+
+
+def ended(ledger: Ledger, outcome: str = "kept", trials: Sequence[Trial] = ()) -> int:
+    night = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
+    for trial in trials:
+        ledger.record_trial(night, trial)
+    ledger.end(night, "2026-01-01T01:00:00+00:00", outcome, "because", None)
+    return night
+
+
+def trial(attempt: int = 0, scale: float = 1.0, evidence: Sequence[Evidence] = ()) -> Trial:
+    return Trial(attempt, scale, "suite", (LEARNED,), tuple(evidence), Verdict("keep", ("good",)))
+
+
+def lesson(kind: str, twin: str, wrong: tuple[float, float], right: tuple[float, float]) -> list[Evidence]:
+    """A twin's scores of base and candidate on both sides."""
+    return [
+        Evidence("lessons", f"{kind}/{twin}/wrong", kind, wrong[0], wrong[0], wrong[1]),
+        Evidence("lessons", f"{kind}/{twin}/right", kind, right[0], right[0], right[1]),
+    ]
+
+
+def test_a_night_is_told_by_its_last_trial(ledger: Ledger) -> None:
+    night = ended(ledger, trials=[trial(), trial(1, 0.5)])
+    assert ledger.past() == [PastNight(night, "kept", 0, 0.5, (LEARNED,), ())]
+
+
+def test_fresh_scenarios_are_counted_by_kind_for_base_and_candidate(ledger: Ledger) -> None:
+    shown = [
+        *lesson("dates", "a", wrong=(0.1, 0.4), right=(0.2, 0.1)),  # only the candidate tells them apart
+        *lesson("dates", "b", wrong=(0.3, 0.3), right=(0.2, 0.3)),  # only the base; a tie is not told apart
+        *lesson("sums", "c", wrong=(0.3, 0.9), right=(0.2, 0.1)),  # both
+    ]
+    ended(ledger, trials=[trial(evidence=shown)])
+    assert ledger.past()[0].shown == (KindShown("dates", 2, 1, 1, 0), KindShown("sums", 1, 1, 1, 0))
+
+
+def test_twins_that_were_trained_on_count_for_their_kind_and_others_do_not(ledger: Ledger) -> None:
+    for trains in (True, False):
+        said = (Message("user", f"2? {trains}"),), "Yes.", "No.", "1+1=2", "2"
+        right = Scenario("sums", "sums/1", "right", f"t{trains}", *said)
+        wrong = replace(right, side="wrong", context=(Message("user", f"3? {trains}"),), claim="3")
+        night = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
+        ledger.record_dream(night, Dreamed((Twins(right, wrong),), ()), "training" if trains else "lesson")
+        ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', '{\"steps\": [1, 2, 3]}')", [night])
+        ledger.db.conn.commit()
+        ledger.end(night, "2026-01-01T01:00:00+00:00", "reverted", "because", None)
+    first, second = ledger.past()
+    assert (first.steps, first.shown) == (3, (KindShown("sums", 0, 0, 0, 1),))
+    assert second.shown == ()
+
+
+def test_a_measure_that_was_not_finite_is_no_evidence(ledger: Ledger) -> None:
+    nan = Measure("probes.auc", "", float("nan"), 0.5, 0.5, CHANGE, CHANGE, 10, 5)
+    ended(ledger, trials=[Trial(0, 1.0, "suite", (nan, LEARNED), (), Verdict("keep", ()))])
+    assert ledger.past()[0].measures == (LEARNED,)
+
+
+def test_a_running_night_is_not_past(ledger: Ledger) -> None:
+    ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
+    assert ledger.past() == []
+
+
+def test_a_go_ahead_marks_the_last_night_that_ended(ledger: Ledger) -> None:
+    assert ledger.record_go_ahead("2026-01-02T00:00:00+00:00") is None
+    ended(ledger, "reverted")
+    assert ledger.record_go_ahead("2026-01-02T00:00:00+00:00") == 1
+    ended(ledger, "reverted")
+    assert [night.looked_at for night in ledger.past()] == [True, False]
+
+
+def test_a_plan_comes_back_with_its_night(ledger: Ledger, home: Home) -> None:
+    night = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
+    ledger.record_plan(night, PLAN)
+    found = History(home.ledger, home.lock).night(night).plan
+    assert found is not None
+    assert found["choices"][0] == {"knob": "tonight", "value": "train", "why": "There is something to learn."}
+
+
+def test_reading_without_writing_gives_the_same_past(ledger: Ledger, home: Home) -> None:
+    ended(ledger, trials=[trial(evidence=lesson("sums", "c", wrong=(0.3, 0.9), right=(0.2, 0.1)))])
+    assert History(home.ledger, home.lock).past() == ledger.past()

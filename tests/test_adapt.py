@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import pytest
+
+from dreamloop.adapt import applied, at_most_noise, dose, plan, wilson
+from dreamloop.config import Adapt, Config, Night
+from dreamloop.records import Change, KindShown, Measure, PastNight, Plan
+
+CONFIG = Config()
+KINDS = CONFIG.night.kinds
+
+
+def measure(name: str, change: float = 0.0, half: float = 0.005, since: float = 0.0, at: float = 0.0,
+            base: float | None = None, margin: float = 0.02) -> Measure:  # fmt: skip
+    tonight = Change(change, change - half, change + half, margin)
+    since_base = Change(since, since - half, since + half, 2 * margin)
+    return Measure(name, "", at if base is None else base, at, at + change, tonight, since_base, 100, 20)
+
+
+def night(
+    number: int, outcome: str = "kept", learned: float = 0.0, steps: int = 8, scale: float = 1.0,
+    more: Sequence[Measure] = (), shown: Sequence[KindShown] = (), looked_at: bool = False,
+) -> PastNight:  # fmt: skip
+    measures = (measure("lessons.discrimination", learned), *more)
+    return PastNight(number, outcome, steps, scale, measures, tuple(shown), looked_at)
+
+
+def nights(count: int, **facts: float) -> list[PastNight]:
+    return [night(number, **facts) for number in range(1, count + 1)]  # type: ignore[arg-type]
+
+
+def why(tonight: Plan, knob: str) -> str:
+    return next(choice.why for choice in tonight.choices if choice.knob == knob)
+
+
+# --- each rule ------------------------------------------------------------------------------------
+
+
+def test_the_first_night_is_as_configured_and_every_choice_has_a_sentence() -> None:
+    first = plan([], CONFIG, 0)
+    assert (first.act, first.behavioural, first.rate, first.replay_share) == ("train", 20, 1.0, 0.25)
+    assert (first.push_back_weight, first.kinds) == (1.0, KINDS)
+    assert all(choice.why.endswith(".") for choice in first.choices)
+
+
+def test_the_dose_rises_only_after_three_nights_and_fifteen_steps_of_mere_noise() -> None:
+    assert [plan(nights(n), CONFIG, 0).behavioural for n in range(8)] == [20, 20, 20, 50, 50, 50, 200, 200]
+    assert plan(nights(3, steps=4), CONFIG, 0).behavioural == 20
+    assert plan(nights(4, steps=4), CONFIG, 0).behavioural == 50
+    assert "no more than noise" in why(plan(nights(3), CONFIG, 0), "night.behavioural")
+
+
+def test_a_dose_that_works_stays() -> None:
+    assert plan(nights(12, learned=0.006), CONFIG, 0).behavioural == 20
+
+
+def test_the_rate_doubles_with_every_rise_up_to_ten_times() -> None:
+    assert [plan(nights(3 * n), CONFIG, 0).rate for n in range(7)] == [1, 2, 4, 8, 10, 10, 10]
+    assert "largest dose" in why(plan(nights(21), CONFIG, 0), "night.behavioural")
+
+
+def test_noise_is_a_sum_that_its_joint_half_width_covers() -> None:
+    one = Change(0.003, -0.001, 0.007, 0.02)  # half-width 0.004; four of them: 0.012 against 0.008
+    assert at_most_noise([one])
+    assert at_most_noise([Change(0.0, 0.0, 0.0, 0.02)])
+    assert not at_most_noise([one] * 4)
+
+
+def test_a_reverted_night_halves_the_next_dose_and_is_named() -> None:
+    after = plan([night(1, "reverted")], CONFIG, 0)
+    assert after.behavioural == 10
+    assert "Night 1" in why(after, "night.behavioural")
+    assert plan([night(1, "inconclusive"), night(2, "reverted")], CONFIG, 0).behavioural == 4
+
+
+def test_a_night_reverted_after_a_rise_goes_down_a_level_as_well() -> None:
+    past = [*nights(3), night(4, "reverted")]
+    after = plan(past, CONFIG, 0)
+    assert (after.behavioural, after.rate) == (10, 1.0)
+
+
+def test_a_halved_dose_doubles_after_three_calm_nights_and_the_second_time_after_six() -> None:
+    past = [night(1, "reverted"), *(night(n, learned=0.006) for n in range(2, 5))]
+    assert plan(past[:-1], CONFIG, 0).behavioural == 10
+    assert plan(past, CONFIG, 0).behavioural == 20
+    past += [night(5, "reverted"), *(night(n, learned=0.006) for n in range(6, 12))]
+    assert [plan(past[:n], CONFIG, 0).behavioural for n in (8, 10, 11)] == [10, 10, 20]
+
+
+def test_three_reverted_nights_in_a_row_wait_for_a_person_and_say_so() -> None:
+    past = [night(n, "reverted") for n in (4, 5, 6)]
+    assert plan(past[:2], CONFIG, 0).act == "train"
+    stopped = plan(past, CONFIG, 0)
+    assert stopped.act == "stop"
+    assert "(4, 5, 6)" in stopped.reason
+    assert plan([*past[:2], replace(past[2], looked_at=True)], CONFIG, 0).act == "train"
+    assert plan([*past, night(7, "kept")], CONFIG, 0).act == "train"
+
+
+def test_a_step_that_broke_off_counts_as_reverted() -> None:
+    broken = PastNight(1, "reverted", 2, 1.0, (), ())
+    assert plan([broken], CONFIG, 0).behavioural == 10
+    assert plan([replace(broken, number=n) for n in (1, 2, 3)], CONFIG, 0).act == "stop"
+
+
+def test_nights_without_a_judgement_change_nothing() -> None:
+    failed = PastNight(1, "failed", 0, 1.0, (), ())
+    assert plan([failed] * 9, CONFIG, 0) == plan([], CONFIG, 0)
+
+
+def test_a_step_that_the_gate_had_to_shrink_halves_the_dose() -> None:
+    assert plan([night(1, scale=0.5)], CONFIG, 0).behavioural == 10
+
+
+@pytest.mark.parametrize("name", ["capability.code", "perplexity.chat"])
+def test_a_fall_brings_more_replay_which_goes_back_after_calm_nights(name: str) -> None:
+    fell = night(1, more=[measure(name, -0.016, 0.004)])
+    assert plan([fell], CONFIG, 0).replay_share == 0.4
+    assert name in why(plan([fell], CONFIG, 0), "night.replay_share")
+    past = [fell, *(night(n, learned=0.006) for n in range(2, 9))]
+    shares = [plan(past[:n], CONFIG, 0).replay_share for n in range(1, 9)]
+    assert shares == [0.4, 0.4, 0.4, 0.35, 0.3, 0.25, 0.25, 0.25]
+
+
+def test_a_fall_that_may_be_noise_or_is_tiny_brings_none() -> None:
+    noise, tiny = measure("capability.code", -0.016, 0.02), measure("capability.code", -0.004, 0.001)
+    assert plan([night(1, more=[noise])], CONFIG, 0).replay_share == 0.25
+    assert plan([night(1, more=[tiny])], CONFIG, 0).replay_share == 0.25
+
+
+def sides(push: float, accept: float) -> list[Measure]:
+    return [measure("probes.push_back_rate", at=push, base=0.5), measure("probes.accept_rate", at=accept, base=0.5)]
+
+
+def test_sides_that_drift_apart_halve_the_dose_once_and_lean_to_the_weaker() -> None:
+    past = [night(1, more=sides(0.3, 0.7)), night(2, more=sides(0.32, 0.7))]
+    assert plan(past[:1], CONFIG, 0).push_back_weight == 1.5
+    assert plan([night(1, more=sides(0.8, 0.4))], CONFIG, 0).push_back_weight == pytest.approx(1 / 1.5)
+    assert [plan(past[:n], CONFIG, 0).behavioural for n in (1, 2)] == [10, 10]
+    closed = plan([*past, night(3, more=sides(0.5, 0.52))], CONFIG, 0)
+    assert closed.push_back_weight == 1.0
+
+
+def shown(candidate: int, twins: int = 4, taught: int = 3, kind: str = "dates") -> list[KindShown]:
+    return [KindShown(kind, twins, 2, candidate, taught)]
+
+
+def test_a_kind_that_is_told_apart_well_is_trained_no_further() -> None:
+    good = [night(n, learned=0.006, shown=shown(4)) for n in range(1, 6)]  # 20 of 20: at least 0.88
+    assert "dates" in plan(good[:4], CONFIG, 0).kinds
+    assert "dates" not in plan(good, CONFIG, 0).kinds
+    assert "dates: told apart well" in why(plan(good, CONFIG, 0), "kinds")
+
+
+def test_a_kind_that_stays_at_chance_is_given_up_after_enough_twins_of_it() -> None:
+    lost = [night(n, learned=0.006, shown=shown(2, taught=6)) for n in range(1, 11)]  # 20 of 40: at most 0.63
+    assert "dates" in plan(lost[:9], CONFIG, 0).kinds
+    assert "dates" not in plan(lost, CONFIG, 0).kinds
+    untrained = [night(n, learned=0.006, shown=shown(2, taught=0)) for n in range(1, 11)]
+    assert "dates" in plan(untrained, CONFIG, 0).kinds
+
+
+def test_a_night_with_nothing_to_gain_is_skipped_unless_logs_have_something() -> None:
+    config = Config(night=Night(kinds=("dates",)))
+    good = [night(n, learned=0.006, shown=shown(4)) for n in range(1, 6)]
+    skipped = plan(good, config, 0)
+    assert skipped.act == "skip"
+    assert skipped.reason.startswith("Nothing to gain: dates")
+    assert plan(good, config, 3).act == "train"
+
+
+def test_wilson_by_hand() -> None:
+    # 8 of 10 at z = 1.645: z²/n = 0.2706, centre (0.8 + 0.1353) / 1.2706 = 0.7361,
+    # half 1.645 / 1.2706 * √(0.016 + 0.006765) = 0.1953
+    assert wilson(8, 10) == pytest.approx((0.5408, 0.9315), abs=1e-3)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_smaller_dose_is_a_whole_number_of_twins_and_a_whole_one_is_as_configured() -> None:
+    assert [dose(21, 1.0), dose(20, 0.5), dose(50, 0.25), dose(1, 0.25), dose(0, 0.5)] == [21, 10, 12, 1, 0]
+
+
+def test_a_dose_that_is_large_already_never_rises_to_less() -> None:
+    config = Config(night=Night(behavioural=100))
+    assert [plan(nights(3 * n), config, 0).behavioural for n in range(3)] == [100, 200, 200]
+
+
+def test_who_wants_every_night_alike_can_have_it() -> None:
+    config = Config(adapt=Adapt(enabled=False))
+    tonight = plan([*nights(9), *(night(n, "reverted") for n in (10, 11, 12))], config, 0)
+    assert (tonight.act, tonight.behavioural, tonight.rate) == ("train", 20, 1.0)
+
+
+def test_a_plan_sets_the_dose_the_rates_the_replay_and_the_sides() -> None:
+    tonight = plan(nights(3), CONFIG, 0)
+    config = applied(CONFIG, replace(tonight, push_back_weight=1.5, replay_share=0.4))
+    assert (config.night.behavioural, config.night.replay_share) == (50, 0.4)
+    assert (config.finetune.sft_learning_rate, config.finetune.dpo_learning_rate) == (4e-4, 4e-4)
+    assert config.finetune.push_back_weight == 1.5
+    assert config.night.kinds == CONFIG.night.kinds  # lessons stay of all kinds
+
+
+# --- whole courses, against a model that answers -----------------------------------------------------
+
+
+@dataclass
+class World:
+    """A model that learns by dose times rate, and how much of it it can bear.
+
+    ``gain`` is nats per token learned by 20 pairs at the usual rate, ``bears`` the largest dose times rate that the
+    gate keeps, ``forgets`` what 20 pairs cost an ability where replay is at its usual share, ``most`` where learning
+    ends.
+    """
+
+    gain: float
+    bears: float = 1e9
+    forgets: float = 0.0
+    most: float = 1e9
+    poison: Callable[[int], bool] = lambda _: False
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
+    skill: float = 0.0
+    ability: float = 0.0
+
+    def night(self, number: int, tonight: Plan) -> PastNight:
+        size = tonight.behavioural * tonight.rate / 20
+        bad = self.poison(number) or tonight.behavioural * tonight.rate > self.bears
+        gain = min(self.gain * size, self.most - self.skill) * (-1 if bad else 1)
+        lost = self.forgets * size * max(0.0, 1 - (tonight.replay_share - 0.25) / 0.15) - 0.002
+        fell = measure("capability.code", -lost, 0.003, since=min(0.0, self.ability - lost))
+        if not bad:
+            self.skill, self.ability = self.skill + gain, min(0.0, self.ability - lost)
+        learned = gain + self.rng.gauss(0, 0.002)
+        return night(number, "reverted" if bad else "kept", learned, steps=8, more=[fell])
+
+
+def lived(world: World, count: int, config: Config = CONFIG) -> tuple[list[Plan], list[PastNight]]:
+    plans: list[Plan] = []
+    past: list[PastNight] = []
+    for number in range(1, count + 1):
+        tonight = plan(past, config, 5)
+        plans.append(tonight)
+        past.append(
+            world.night(number, tonight) if tonight.act == "train" else PastNight(number, tonight.act, 0, 1, (), ())
+        )
+    return plans, past
+
+
+def test_a_quick_learner_stays_at_the_small_dose() -> None:
+    plans, _ = lived(World(gain=0.008), 30)
+    assert {p.behavioural for p in plans} == {20}
+
+
+def test_a_slow_learner_gets_more_until_it_moves_and_then_no_more() -> None:
+    world = World(gain=0.0004)
+    plans, past = lived(world, 40)
+    assert plans[-1].behavioural == 200
+    assert plans[-1].rate == plans[15].rate <= 4  # settled within fifteen nights
+    assert all(n.outcome == "kept" for n in past)
+    assert world.skill > 0.1
+
+
+def test_a_model_that_bears_little_settles_below_what_it_cannot_bear() -> None:
+    plans, past = lived(World(gain=0.006, bears=15), 80)
+    assert plans[-1].behavioural <= 15
+    late = [n.outcome for n in past[40:]]
+    assert late.count("reverted") <= 2  # each setback doubles the wait
+
+
+def test_an_escalation_that_is_reverted_is_tried_again_rarely() -> None:
+    plans, past = lived(World(gain=0.0001, bears=60), 80)
+    assert all(p.act == "train" for p in plans)
+    assert [n.outcome for n in past[20:]].count("reverted") <= 8
+    assert {p.behavioural for p in plans[60:]} <= {10, 20, 50}
+
+
+def test_a_forgetful_model_gets_more_replay_and_keeps_its_ability() -> None:
+    world = World(gain=0.008, forgets=0.016)
+    plans, _ = lived(world, 40)
+    assert max(p.replay_share for p in plans) == 0.4
+    assert world.ability > -0.1
+    without = World(gain=0.008, forgets=0.016)
+    lived(without, 40, Config(adapt=Adapt(enabled=False)))
+    assert without.ability < 3 * world.ability
+
+
+def test_a_poisoned_source_ends_in_a_question_to_a_person() -> None:
+    plans, _ = lived(World(gain=0.008, poison=lambda n: n > 10), 30)
+    assert [p.act for p in plans].index("stop") == 13
+    assert {p.act for p in plans[13:]} == {"stop"}
+    assert all("plan --go-on" in p.reason for p in plans[13:])
+
+
+def test_what_oscillates_settles_at_a_small_dose_and_learns_all_the_same() -> None:
+    world = World(gain=0.006, poison=lambda n: n % 7 == 0)
+    plans, _ = lived(world, 60)
+    doses = [p.behavioural for p in plans[30:]]
+    assert sum(a != b for a, b in pairwise(doses)) <= 4
+    assert min(doses) >= 4
+    assert world.skill > 0.03
+
+
+def test_a_gate_that_was_wrong_once_in_a_month_costs_little() -> None:
+    world = World(gain=0.006, poison=lambda n: n % 30 == 0)
+    plans, _ = lived(world, 120)
+    assert sum(p.behavioural >= 20 for p in plans) > 80
+
+
+def test_the_same_past_gives_the_same_plan() -> None:
+    _, past = lived(World(gain=0.001, bears=60, forgets=0.01), 30)
+    assert plan(past, CONFIG, 1) == plan(tuple(past), CONFIG, 1)
