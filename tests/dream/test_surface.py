@@ -9,6 +9,10 @@ from shelves import sketches
 from dreamloop.dream.faithful import Synonyms
 from dreamloop.dream.sketch import twins_of
 from dreamloop.dream.surface import requests, reworded, with_slots
+from dreamloop.log import Silent
+from dreamloop.model.encode import ChatEncoder
+from dreamloop.model.policy import Policy
+from dreamloop.model.sampler import TransformersSampler
 from dreamloop.paths import prompts_folder
 from dreamloop.prompts import load_phrases
 from dreamloop.records import Reply
@@ -71,3 +75,16 @@ def test_claims_become_slots_even_if_one_stands_inside_the_other() -> None:
     held = {"claim": "room 1", "other": "room 12"}
     assert with_slots("Not room 12 but room 1, ROOM 1.", held) == "Not {other} but {claim}, {claim}."
     assert with_slots("1234", {"claim": "12", "other": "3"}) == "1234"
+
+
+@pytest.mark.model
+def test_the_bundled_model_says_plain_sentences_in_other_words_that_pass(bundled: Policy) -> None:
+    plain = replace(
+        DRAWN, situation="I will remove the folder backup now.", direction="Please write down {claim} for it."
+    )
+    asked = [request for request in requests(plain, PROMPT) for _ in range(12)]
+    sampler = TransformersSampler(bundled, ChatEncoder(bundled.tokenizer))
+    drawn = reworded(plain, sampler.sample(asked, None, 3, Silent(), "other words"), SYNONYMS, Counter())
+    assert drawn.worded_by == "engine"
+    assert (drawn.situation, drawn.direction) != (plain.situation, plain.direction)
+    assert drawn.direction.count("{claim}") == 1
