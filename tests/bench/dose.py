@@ -267,7 +267,8 @@ def main() -> None:
             found.append(one)
             told = {m: one["measures"][m][1] for m in ("probes.auc", "lessons.discrimination", "perplexity.prose")}
             print(one["cell"], one["seed"], one["seconds"], told, flush=True)
-            RESULT.write_text(json.dumps(line(found)) + "\n")  # a run that is ended leaves what it has
+            if not options.only:
+                RESULT.write_text(json.dumps(line(found)) + "\n")  # a run that is ended leaves what it has
     print(json.dumps(line(found)))
 
 
