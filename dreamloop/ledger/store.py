@@ -129,18 +129,16 @@ class Ledger(DreamRows):
 
     def pending_pairs(self) -> list[Pair]:
         """Mined pairs that no night has trained on, oldest first."""
-        rows = self._rows(
-            "SELECT context, chosen, rejected, source, conversation, turn, signal, strength FROM pairs "
-            "WHERE digest NOT IN (SELECT digest FROM trained) "
-            "AND digest NOT IN (SELECT digest FROM set_aside) ORDER BY rowid"
-        )
-        return [Pair(context_of(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
+        return self._pairs("NOT IN (SELECT digest FROM trained UNION SELECT digest FROM set_aside)")
 
     def mined_of(self, night: int) -> list[Pair]:
         """The mined pairs that a night trained on."""
+        return self._pairs("IN (SELECT digest FROM trained WHERE night = ?)", night)
+
+    def _pairs(self, digests: str, *values: Any) -> list[Pair]:
         rows = self._rows(
-            "SELECT context, chosen, rejected, source, conversation, turn, signal, strength FROM pairs "
-            "WHERE digest IN (SELECT digest FROM trained WHERE night = ?) ORDER BY rowid", [night],
+            "SELECT context, chosen, rejected, source, conversation, turn, signal, strength FROM pairs "  # noqa: S608 - conditions come from this file
+            f"WHERE digest {digests} ORDER BY rowid", values,
         )  # fmt: skip
         return [Pair(context_of(r[0]), r[1], r[2], Provenance(*r[3:])) for r in rows]
 

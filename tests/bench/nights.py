@@ -51,7 +51,7 @@ from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import load_policy
 from dreamloop.paths import SAMPLES, Home, default_home
-from dreamloop.records import Message
+from dreamloop.records import Message, Recipe
 
 RESULT = Path(__file__).parent / "results" / "nights.json"
 CONTESTANTS = ("base", "prompted", "naive", "dreamloop")
@@ -101,13 +101,21 @@ def imitate(home: Home, place: Path, config: Config, nights: int) -> None:
         if not (after / "adapter_model.safetensors").is_file():
             shutil.rmtree(after, ignore_errors=True)
             dreamed = [pair for twins in ledger.twins_of(night) for pair in pairs_of(twins)]
-            pairs, recipe = [*ledger.mined_of(night), *dreamed], recipe_of(config.finetune, config.seed)
+            pairs = [*ledger.mined_of(night), *dreamed]
             if pairs:
+                recipe = at_its_rates(ledger, night, recipe_of(config.finetune, config.seed))
                 naive_night(str(ensure_bundled(home.models, Silent())), before, after, pairs, recipe)
             elif before:
                 shutil.copytree(before, after)
         before = after if after.is_dir() else before
     ledger.close()
+
+
+def at_its_rates(ledger: Ledger, night: int, recipe: Recipe) -> Recipe:
+    """The recipe at the learning rates that the night had, which its plan may have raised."""
+    (stored,) = ledger.db.execute("SELECT recipe FROM trainings WHERE night = ?", [night]).fetchall()
+    had = json.loads(stored[0])
+    return replace(recipe, **{name: had[name] for name in ("sft_learning_rate", "dpo_learning_rate")})
 
 
 # --- what each is asked ------------------------------------------------------------------------

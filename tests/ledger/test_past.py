@@ -81,6 +81,7 @@ def test_twins_that_were_trained_on_count_for_their_kind_and_others_do_not(ledge
         ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', '{\"steps\": [1, 2, 3]}')", [night])
         ledger.db.conn.commit()
         ledger.end(night, "2026-01-01T01:00:00+00:00", "reverted", "because", None)
+    assert [[twins.right.twin for twins in ledger.twins_of(night)] for night in (1, 2)] == [["tTrue"], []]
     first, second = ledger.past()
     assert (first.steps, first.shown) == (3, (KindShown("sums", 0, 0, 0, 1),))
     assert second.shown == ()

@@ -80,6 +80,7 @@ def test_what_was_trained_or_set_aside_is_no_longer_pending(ledger: Ledger) -> N
     ledger.record_collected(night, collected())
     ledger.record_training(night, recipe_of(Finetune(), 0), REPORT, [PAIR], [])
     assert ledger.pending_pairs() == []
+    assert (ledger.mined_of(night), ledger.mined_of(night + 1)) == ([PAIR], [])
 
 
 def test_a_rewrite_is_tried_once_whatever_came_of_it(ledger: Ledger) -> None:
