@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from dreamloop.config import Adapt, Config
 from dreamloop.finetune.recipe import recipe_of
-from dreamloop.records import Act, Change, Choice, PastNight, Plan
+from dreamloop.records import Act, Change, Choice, PastNight, Plan, Potential
 
 _JUDGED = {"kept", "reverted", "inconclusive"}
 _LEARNED = "lessons.discrimination"
@@ -53,18 +53,20 @@ class Course:
     why_sides: str
 
 
-def plan(past: Sequence[PastNight], config: Config, waiting: int) -> Plan:
+def plan(past: Sequence[PastNight], potentials: Sequence[Potential], config: Config, waiting: int) -> Plan:
     """Tonight's recipe.
 
     Args:
-        past: the nights so far, oldest first. config: what a person configured, where every course begins.
+        past: the nights so far, oldest first. potentials: what the base could be taught, as far as it was asked.
+        config: what a person configured, where every course begins.
         waiting: mined pairs that no night has trained on.
     """
     course = _beginning(config)
     if config.adapt.enabled:
         for night in past:
             course = after(course, night, config)
-        return _tonight(course, past, config, waiting)
+        kinds, why_kinds = _kinds(past, potentials, config)
+        return _tonight(course, kinds, why_kinds, config, waiting)
     why = "adapt.enabled is false, so every night is as configured."
     return _recipe("train", why, course, config, config.night.kinds, why)
 
@@ -223,8 +225,7 @@ def _rises(config: Config) -> list[int]:
 # --- what tonight is -----------------------------------------------------------------------------
 
 
-def _tonight(course: Course, past: Sequence[PastNight], config: Config, waiting: int) -> Plan:
-    kinds, why_kinds = _kinds(past, config)
+def _tonight(course: Course, kinds: tuple[str, ...], why_kinds: str, config: Config, waiting: int) -> Plan:
     if len(course.reverted) >= config.adapt.reverts_most:
         nights = ", ".join(map(str, course.reverted))
         why = (
@@ -237,8 +238,11 @@ def _tonight(course: Course, past: Sequence[PastNight], config: Config, waiting:
     return _recipe("train", "There is something to learn.", course, config, kinds, why_kinds)
 
 
-def _kinds(past: Sequence[PastNight], config: Config) -> tuple[tuple[str, ...], str]:
-    """The kinds worth training: neither good already nor still at chance after many twins; and why not the others."""
+def _kinds(past: Sequence[PastNight], potentials: Sequence[Potential], config: Config) -> tuple[tuple[str, ...], str]:
+    """The kinds worth training: neither good already nor still at chance after many twins; and why not the others.
+
+    Of those left, the ones that the base tells apart in some wording come first, and others fill up.
+    """
     knobs = config.adapt
     won, asked, taught = Counter[str](), Counter[str](), Counter[str]()
     for night in past:
@@ -253,8 +257,22 @@ def _kinds(past: Sequence[PastNight], config: Config) -> tuple[tuple[str, ...], 
     ]
     told = [f"{', '.join(good)}: told apart well already."] if good else []
     told += [f"{', '.join(lost)}: still at chance, training it would teach a bias."] if lost else []
-    left = tuple(kind for kind in config.night.kinds if kind not in {*good, *lost})
-    return left, " ".join(told) or "As configured."
+    left = [kind for kind in config.night.kinds if kind not in {*good, *lost}]
+    found = {one.kind: _promise(one) for one in potentials}
+    if found and len(left) > knobs.fewest_kinds:
+        sure = [kind for kind in left if found.get(kind, (1.0, 1.0))[0] > 0.5]  # what was not asked may be tried
+        best = sorted(left, key=lambda kind: found.get(kind, (1.0, 1.0)), reverse=True)
+        taken = {*sure, *best[: max(0, knobs.fewest_kinds)]}
+        later = [kind for kind in left if kind not in taken]
+        told += [f"{', '.join(later)}: the base tells them apart in no wording that was tried."] if later else []
+        left = [kind for kind in left if kind in taken]
+    return tuple(left), " ".join(told) or "As configured."
+
+
+def _promise(found: Potential) -> tuple[float, float]:
+    """The surest lower bound of what the base tells apart, plainly or after examples, and the share itself."""
+    best = max(found.plain, found.shown)
+    return wilson(best, found.twins)[0], best / max(1, found.twins)
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, kinds: tuple[str, ...], why_kinds: str) -> Plan:

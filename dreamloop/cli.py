@@ -187,7 +187,8 @@ def show_plan(home: Path | None, as_json: bool, config_path: Path | None, go_on:
     known = History(place.ledger, place.lock) if go_on or place.ledger.is_file() else None
     if go_on:
         _note_go_ahead(place)
-    tonight = plan(known.past() if known else [], config, known.pending() if known else 0)
+    seen = (known.past(), known.potentials()) if known else ([], [])
+    tonight = plan(*seen, config, known.pending() if known else 0)
     if as_json:
         _dump(asdict(tonight))
         return

@@ -36,9 +36,11 @@ from dreamloop.finetune.symptoms import symptoms
 from dreamloop.finetune.train import train
 from dreamloop.gate.gauges import Items
 from dreamloop.gate.leaks import GateTexts
+from dreamloop.gate.probes import probes_of
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.spill import misplaced
-from dreamloop.gate.suite import FEWEST_WORDS, Probe, Suite
+from dreamloop.gate.suite import FEWEST_WORDS, Suite
+from dreamloop.gate.survey import survey
 from dreamloop.keep import generations
 from dreamloop.keep.publish import go_live
 from dreamloop.keep.witnesses import choose_witnesses, write_witnesses
@@ -55,10 +57,8 @@ from dreamloop.records import (
     Correction,
     Generation,
     Pair,
-    Scenario,
     Skip,
     Step,
-    Twins,
     Verdict,
 )
 from dreamloop.settle import settle
@@ -148,7 +148,7 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     waiting = len(night.ledger.pending_pairs()) + len(corrections)
     if not (waiting or night.config.night.kinds):
         return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
-    tonight = plan(night.ledger.past(), night.config, waiting)
+    tonight = plan(night.ledger.past(), night.ledger.potentials(), night.config, waiting)
     night.ledger.record_plan(night.number, tonight)
     if tonight.act != "train":
         return Ending("nothing to learn", tonight.reason, serving)
@@ -193,6 +193,7 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         mined = _mined_pairs(night, model(), suite)
     with night.stage("lessons"):
         taught, lessons = dreams.finish((night.config.night.behavioural - len(mined)) // 2)
+    _survey(night, model(), dreams)
     pairs = [*mined, *(pair for twins in taught for pair in pairs_of(twins))]
     if not pairs:
         return Ending("nothing to learn", "No usable pair and no fresh scenario tonight.", serving)
@@ -273,6 +274,18 @@ def _apart_from_gate(night: _Night, pairs: Sequence[Pair], suite: Suite) -> list
     return [pair for pair, close in zip(pairs, near, strict=True) if not close]
 
 
+def _survey(night: _Night, model: Model, dreams: Dreaming) -> None:
+    """Once for each base and kind: is there anything in it that could be taught?"""
+    each, digest = night.config.adapt.survey_twins, model.policy.digest
+    known = {one.kind for one in night.ledger.potentials(digest)}
+    kinds = [kind for kind in dreams.provable() if kind not in known]
+    if not (night.config.adapt.enabled and each and kinds):
+        return
+    with night.stage("survey"):
+        found = survey(model.policy, model.encoder, dreams.survey(kinds, each), night.progress)
+        night.ledger.record_survey(night.number, digest, found)
+
+
 def _surely_dreamed(night: _Night, corrections: int) -> int:
     """Twins that tonight needs even if every mined pair and every correction can be used."""
     knobs = night.config.night
@@ -285,23 +298,6 @@ def _held_out(night: _Night, suite: Suite) -> GateTexts:
     rows = [row for path in night.config.replay.chat_files for row in chat_rows(path)[0]]
     prompts = [*_prompts(), *night.ledger.replay_prompts(), *(row.context[-1].content for row in rows)]
     return GateTexts([*suite.texts(), *(text for text in dict.fromkeys(prompts) if len(text.split()) >= FEWEST_WORDS)])
-
-
-def probes_of(dreamed: Sequence[Twins]) -> list[Probe]:
-    """Scenarios as the gate's probes. The side is the one that the seed proves, whatever a pair says."""
-    return [_probe(scenario) for twins in dreamed for scenario in (twins.right, twins.wrong)]
-
-
-def _probe(scenario: Scenario) -> Probe:
-    return Probe(
-        item=f"{scenario.kind}/{scenario.twin}/{scenario.side}",
-        kind=scenario.kind,
-        cluster=scenario.template,
-        twin=scenario.twin,
-        side=scenario.side,
-        context=scenario.context,
-        replies=((scenario.accept, scenario.push_back),),
-    )
 
 
 def _draft(night: _Night, writer: Writer, corrections: Sequence[Correction]) -> list[Draft]:

@@ -87,10 +87,19 @@ class Dreaming:
         """
         self._dream(count - len(self.ready), self.kinds, "training", self.seed + 1, None)
         kinds = self.config.night.kinds
-        provable = tuple(kind for kind in kinds if kind not in UNPROVEN) or _PROVABLE
+        provable = self.provable()
         lessons = self._dream(self.config.gate.lesson_twins, provable, "lesson", self.seed + 2, None)
         self._note_diversity(self._shelves(kinds or provable))
         return self.ready[:count], list(lessons.twins)
+
+    def provable(self) -> tuple[str, ...]:
+        """The configured kinds that need no judge, or all there are where none is configured."""
+        return tuple(kind for kind in self.config.night.kinds if kind not in UNPROVEN) or _PROVABLE
+
+    def survey(self, kinds: Sequence[str], each: int) -> list[Twins]:
+        """So many fresh twins of each kind, for the gate alone; comes after `finish`, which tells of diversity."""
+        dreamed = [self._dream(each, [kind], "lesson", self.seed + 3, None) for kind in kinds]
+        return [twins for part in dreamed for twins in part.twins]
 
     def _dream(
         self, count: int, kinds: Sequence[str], use: Literal["training", "lesson"], seed: int, author: Author | None

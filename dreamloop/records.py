@@ -538,6 +538,20 @@ class KindShown:
 
 
 @dataclass(frozen=True, slots=True)
+class Potential:
+    """Whether the base has anything in a kind that a step could route to its replies.
+
+    Of ``twins``, ``plain`` are those in which the wrong side drew more push-back when asked plainly, ``shown`` when
+    asked after solved examples; half of them by chance.
+    """
+
+    kind: str
+    twins: int
+    plain: int
+    shown: int
+
+
+@dataclass(frozen=True, slots=True)
 class PastNight:
     """What an earlier night tells tonight's plan.
 

@@ -13,8 +13,26 @@ from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.policy import Policy
 from dreamloop.model.score import completion_logprobs
+from dreamloop.records import Scenario, Twins
 
 PROBE_TOKENS = 1024
+
+
+def probes_of(dreamed: Sequence[Twins]) -> list[Probe]:
+    """Scenarios as probes, right and wrong in turn. The side is the one that the seed proves, whatever a pair says."""
+    return [_probe(scenario) for twins in dreamed for scenario in (twins.right, twins.wrong)]
+
+
+def _probe(scenario: Scenario) -> Probe:
+    return Probe(
+        item=f"{scenario.kind}/{scenario.twin}/{scenario.side}",
+        kind=scenario.kind,
+        cluster=scenario.template,
+        twin=scenario.twin,
+        side=scenario.side,
+        context=scenario.context,
+        replies=((scenario.accept, scenario.push_back),),
+    )
 
 
 def score_probes(

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from dreamloop.errors import ConfigError, StateError
-from dreamloop.ledger.past import past_nights
+from dreamloop.ledger.past import past_nights, potentials
 from dreamloop.lock import is_held
-from dreamloop.records import PastNight
+from dreamloop.records import PastNight, Potential
 
 Row = dict[str, Any]
 
@@ -120,6 +120,10 @@ class History:
     def past(self) -> list[PastNight]:
         """What the nights so far tell tonight's plan; nothing in a ledger from before there were plans."""
         return past_nights(self._db) if self._knows("plans") else []  # a reader applies no migration
+
+    def potentials(self) -> list[Potential]:
+        """What the base model could be taught, where it was asked."""
+        return potentials(self._db) if self._knows("surveys") else []
 
     def last_diversity(self) -> Row | None:
         """How varied the latest dreams were; None where none was measured."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dreamloop.records import Change, KindShown, Measure, PastNight
+from dreamloop.records import Change, KindShown, Measure, PastNight, Potential
 
 # The trial that was judged last is the one that was kept or not.
 _LAST = "(SELECT night, max(attempt) FROM trials GROUP BY night)"
@@ -33,6 +33,13 @@ ON use = 'training' AND (scenarios.night = trainings.night OR scenarios.twin IN
     (SELECT twin FROM taken_up WHERE taken_up.night = trainings.night))
 GROUP BY trainings.night, kind
 """
+
+
+def potentials(db: sqlite3.Connection, digest: str | None = None) -> list[Potential]:
+    """What a base model could be taught, by kind; that of the latest night for None."""
+    which = digest or next((row[0] for row in db.execute("SELECT digest FROM models ORDER BY night DESC LIMIT 1")), "")
+    rows = db.execute("SELECT kind, twins, plain, shown FROM surveys WHERE digest = ? ORDER BY kind", [which])
+    return [Potential(*row) for row in rows]
 
 
 def past_nights(db: sqlite3.Connection) -> list[PastNight]:

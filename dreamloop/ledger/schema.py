@@ -225,6 +225,22 @@ def plans(db: Database) -> None:
         _append_only(db, table)
 
 
+_SURVEYS = """
+CREATE TABLE surveys (
+    digest TEXT NOT NULL, kind TEXT NOT NULL, night INTEGER NOT NULL REFERENCES nights, twins INTEGER NOT NULL,
+    plain INTEGER NOT NULL, shown INTEGER NOT NULL, PRIMARY KEY (digest, kind)
+);
+"""
+
+
+@migrations()
+def surveys(db: Database) -> None:
+    """What a base model could be taught, by kind."""
+    for statement in _statements(_SURVEYS):
+        db.execute(statement)
+    _append_only(db, "surveys")
+
+
 def _append_only(db: Database, table: str) -> None:
     for action in ("UPDATE", "DELETE"):
         db.execute(

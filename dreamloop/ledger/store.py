@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamloop.ledger.database import context_json, context_of
 from dreamloop.ledger.dreams import DreamRows
-from dreamloop.ledger.past import past_nights
+from dreamloop.ledger.past import past_nights, potentials
 from dreamloop.records import (
     ChatRow,
     Collected,
@@ -23,6 +23,7 @@ from dreamloop.records import (
     Pair,
     PastNight,
     Plan,
+    Potential,
     Proof,
     Provenance,
     Recipe,
@@ -92,6 +93,15 @@ class Ledger(DreamRows):
         """What every night that ended tells of itself, oldest first."""
         with self._guarded():
             return past_nights(self.db.conn)
+
+    def potentials(self, digest: str | None = None) -> list[Potential]:
+        """What a base model could be taught, by kind; that of the latest night for None."""
+        with self._guarded():
+            return potentials(self.db.conn, digest)
+
+    def record_survey(self, night: int, digest: str, found: Sequence[Potential]) -> None:
+        """What was found of a base model's kinds; it is asked of each only once."""
+        self._write("surveys", [{"digest": digest, "night": night, **asdict(one)} for one in found])
 
     def record_plan(self, night: int, plan: Plan) -> None:
         """What the night does, and why."""

@@ -34,7 +34,6 @@ from trust import code_digest, pool_of
 
 from dreamloop import paths
 from dreamloop.config import Config, Gate
-from dreamloop.cycle import probes_of
 from dreamloop.dream.axes import Coverage
 from dreamloop.dream.books import load_shelves
 from dreamloop.dream.novelty import Novelty
@@ -51,7 +50,7 @@ from dreamloop.gate.geometry import score_geometry
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.measures import Margins, Trio, compare
 from dreamloop.gate.perplexity import score_documents
-from dreamloop.gate.probes import score_probes
+from dreamloop.gate.probes import probes_of, score_probes
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.scores import Scored
 from dreamloop.gate.statistics import auc

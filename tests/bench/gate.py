@@ -31,7 +31,6 @@ from typing import Any
 
 import torch
 
-from dreamloop import cycle
 from dreamloop.config import Config
 from dreamloop.dream.axes import Coverage
 from dreamloop.dream.books import load_shelves
@@ -39,7 +38,7 @@ from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import Dreamer, pairs_of
 from dreamloop.gate.capability import coherence, score_choices
 from dreamloop.gate.gauges import Items
-from dreamloop.gate.probes import score_probes
+from dreamloop.gate.probes import probes_of, score_probes
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.scores import score_suite
 from dreamloop.gate.spill import misplaced
@@ -96,7 +95,7 @@ def asked_tonight(config: Config) -> Items:
     dreamed = dreamer.dream(config.night.behavioural // 2, SEED + 1)
     replies = [pair.chosen for twins in dreamed.twins for pair in pairs_of(twins)]
     elsewhere = misplaced(replies, [context for _, context in suite.prompts])
-    return Items(suite, tuple(cycle.probes_of(lessons.twins)), tuple(cycle.probes_of(dreamed.twins)), elsewhere)
+    return Items(suite, tuple(probes_of(lessons.twins)), tuple(probes_of(dreamed.twins)), elsewhere)
 
 
 def judged(config: Config, ledger: Ledger, model: Model, incumbent: Generation | None) -> tuple[float, Judge, Any]:

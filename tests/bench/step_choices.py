@@ -28,7 +28,6 @@ import numpy as np
 
 from dreamloop import paths
 from dreamloop.config import Config, Dream, Finetune
-from dreamloop.cycle import probes_of
 from dreamloop.dream.axes import Coverage
 from dreamloop.dream.books import load_shelves
 from dreamloop.dream.novelty import Novelty
@@ -39,7 +38,7 @@ from dreamloop.finetune.replay import base_answers
 from dreamloop.finetune.train import Trained, train
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.perplexity import score_documents
-from dreamloop.gate.probes import score_probes
+from dreamloop.gate.probes import probes_of, score_probes
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.statistics import auc
 from dreamloop.gate.suite import Probe

@@ -18,6 +18,7 @@ from dreamloop.records import (
     Message,
     PastNight,
     Plan,
+    Potential,
     Scenario,
     Trial,
     Twins,
@@ -112,6 +113,16 @@ def test_a_plan_comes_back_with_its_night(ledger: Ledger, home: Home) -> None:
     found = History(home.ledger, home.lock).night(night).plan
     assert found is not None
     assert found["choices"][0] == {"knob": "tonight", "value": "train", "why": "There is something to learn."}
+
+
+def test_a_survey_is_of_one_base_and_the_latest_nights_base_is_meant_where_none_is_named(ledger: Ledger) -> None:
+    first, second = Potential("dates", 20, 15, 12), Potential("dates", 20, 9, 11)
+    for base, found in (("a", first), ("b", second)):
+        night = ended(ledger)
+        ledger.record_model(night, base, "cpu", "float32", None, 0.0)
+        ledger.record_survey(night, base, [found])
+    assert (ledger.potentials("a"), ledger.potentials("b"), ledger.potentials("c")) == ([first], [second], [])
+    assert ledger.potentials() == [second]
 
 
 def test_reading_without_writing_gives_the_same_past(ledger: Ledger, home: Home) -> None:
