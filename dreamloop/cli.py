@@ -180,15 +180,18 @@ def show_plan(home: Path | None, as_json: bool, config_path: Path | None, go_on:
     """What tonight would do, and why: each knob that the nights so far have moved, in a sentence."""
     from dreamloop.adapt import plan  # noqa: PLC0415
     from dreamloop.config_file import load_config  # noqa: PLC0415
+    from dreamloop.keep.generations import pointed  # noqa: PLC0415
     from dreamloop.ledger.history import History  # noqa: PLC0415
+    from dreamloop.records import Standing  # noqa: PLC0415
 
     place = _home(home)
     config = load_config(_config_path(config_path, place.root))
     known = History(place.ledger, place.lock) if go_on or place.ledger.is_file() else None
     if go_on:
         _note_go_ahead(place)
-    seen = (known.past(), known.potentials()) if known else ([], [])
-    tonight = plan(*seen, config, known.pending() if known else 0)
+    serving = pointed(place) is not None
+    standing = Standing(tuple(known.potentials()), known.pending(), serving) if known else Standing()
+    tonight = plan(known.past() if known else [], config, standing)
     if as_json:
         _dump(asdict(tonight))
         return

@@ -278,6 +278,10 @@ class Adapt(Section):
     replay_back: Positive = Field(0.05, le=1, description="How much less it is with every calm night after that.")
     calm: Count = Field(3, description="Nights kept without a fall before replay goes back, or a halved dose doubles.")
     reverts_most: Count = Field(3, description="Nights in a row that may be not kept before training waits for you.")
+    drift_most: float = Field(
+        0.8, gt=0, le=1, description="Share of what may be lost since the base from which one adapter is trained anew."
+    )
+    rebase_pairs: Count = Field(2000, description="Pairs of kept nights that are learned anew at most, latest first.")
     recent: Count = Field(10, description="Kept nights whose fresh scenarios say how well a kind is told apart.")
     kind_twins: Count = Field(20, description="Fresh twins of a kind that must have been asked before it is judged.")
     survey_twins: int = Field(

@@ -58,9 +58,12 @@ from dreamloop.records import (
     Generation,
     Pair,
     Skip,
+    Standing,
     Step,
+    Twins,
     Verdict,
 )
+from dreamloop.relearn import learned_by
 from dreamloop.settle import settle
 from dreamloop.swap import offer, prepare, swap_of
 from dreamloop.trial import Judge
@@ -82,7 +85,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class _Night:
-    """What every stage of tonight needs."""
+    """What every stage of tonight needs; ``start`` is where the candidate begins, None for a fresh adapter."""
 
     number: int
     seed: int
@@ -91,8 +94,14 @@ class _Night:
     ledger: Ledger
     progress: Progress
     incumbent: Generation | None
+    start: Generation | None
     kinds: tuple[str, ...] = ()
     timed: list[float] = field(default_factory=list)
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether the nights so far are learned once more, from the base."""
+        return self.start != self.incumbent
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -102,6 +111,18 @@ class _Night:
         seconds = time.monotonic() - started - sum(self.timed[inside:])
         self.timed.append(seconds)
         self.ledger.record_stage(self.number, name, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What tonight trains on. ``mined`` and ``taught`` are those of it that no night knew before; ``lessons`` are for
+    the gate's eyes only."""
+
+    pairs: list[Pair]
+    replay: Sequence[ChatRow]
+    lessons: Sequence[Twins]
+    mined: Sequence[Pair] = ()
+    taught: Sequence[Twins] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +150,7 @@ def run_night(home: Home, config: Config, progress: Progress, now: Clock) -> int
             try:
                 incumbent = generations.current(home)
                 seed = _seed(config.seed, number)
-                ending = _pipeline(_Night(number, seed, home, config, ledger, progress, incumbent), now)
+                ending = _pipeline(_Night(number, seed, home, config, ledger, progress, incumbent, incumbent), now)
             except BaseException as error:
                 settle(ledger, home, now, error)
                 raise
@@ -148,13 +169,14 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     waiting = len(night.ledger.pending_pairs()) + len(corrections)
     if not (waiting or night.config.night.kinds):
         return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
-    tonight = plan(night.ledger.past(), night.ledger.potentials(), night.config, waiting)
+    standing = Standing(tuple(night.ledger.potentials()), waiting, night.incumbent is not None)
+    tonight = plan(night.ledger.past(), night.config, standing)
     night.ledger.record_plan(night.number, tonight)
-    if tonight.act != "train":
+    if tonight.act in {"skip", "stop"}:
         return Ending("nothing to learn", tonight.reason, serving)
     night = replace(night, config=applied(night.config, tonight), kinds=tonight.kinds)
     _prepare(night, now)
-    learned = _learn(night, corrections)
+    learned = _learn(replace(night, start=None) if tonight.act == "rebase" else night, corrections)
     free_memory()
     if isinstance(learned, Ending):
         return learned
@@ -182,34 +204,26 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         night.number, night.seed, night.config, night.kinds, night.ledger, night.home.novelty,
         _held_out(night, suite), night.incumbent is not None, night.progress,
     )  # fmt: skip
-    with night.stage("write"), writing(night.config, night.home, night.incumbent, model, night.progress) as writer:
-        drafts = _draft(night, writer, corrections)
-        answers = _replay(night, writer, suite)
-        with night.stage("dream"):
-            dreams.write(writer, _surely_dreamed(night, len(corrections)))
-    with night.stage("rewrite"):
-        told = load_prompt(paths.prompts_folder(), "told")
-        night.ledger.record_written(night.number, choose(drafts, model().policy, model().encoder, told))
-        mined = _mined_pairs(night, model(), suite)
-    with night.stage("lessons"):
-        taught, lessons = dreams.finish((night.config.night.behavioural - len(mined)) // 2)
-    _survey(night, model(), dreams)
-    pairs = [*mined, *(pair for twins in taught for pair in pairs_of(twins))]
+    if night.begins_anew:
+        material = _known(night, dreams, suite)
+    else:
+        material = _fresh(night, model, dreams, suite, corrections)
+        _survey(night, model(), dreams)
+    pairs = material.pairs
     if not pairs:
         return Ending("nothing to learn", "No usable pair and no fresh scenario tonight.", serving)
-    replay = answers[: replay_count(len(pairs), night.config.night.replay_share)]
-    start = model().policy.snapshot("candidate") if _may_shrink(night.config) else None
+    start = model().policy.snapshot("candidate") if _may_shrink(night) else None
     try:
         with night.stage("finetune"):
-            moments = _train(night, model(), pairs, replay)
+            moments = _train(night, model(), pairs, material.replay)
     except InvariantBroken as error:
         steps = [step for step in error.steps if isinstance(step, Step)]
         recipe = recipe_of(night.config.finetune, night.seed)
-        night.ledger.record_broken(night.number, recipe, mined, steps, symptoms(steps))
+        night.ledger.record_broken(night.number, recipe, material.mined, steps, symptoms(steps))
         return _reverted(night, str(error))
     with night.stage("gate"):
         elsewhere = misplaced([pair.chosen for pair in pairs], [context for _, context in suite.prompts])
-        items = Items(suite, tuple(probes_of(lessons)), tuple(probes_of(taught)), elsewhere)
+        items = Items(suite, tuple(probes_of(material.lessons)), tuple(probes_of(material.taught)), elsewhere)
         judge = Judge(night.number, night.config.gate, night.ledger, model(), night.incumbent, night.progress)
         trial, scored = judge(items, start)
     verdict = trial.verdict
@@ -232,13 +246,13 @@ def _reverted(night: _Night, reason: str) -> Ending:
     return Ending("reverted", reason, night.incumbent.number if night.incumbent else None)
 
 
-def _may_shrink(config: Config) -> bool:
-    """Only a LoRA adapter is cheap enough to keep a second time."""
-    return config.gate.shrink and config.finetune.method == "lora"
+def _may_shrink(night: _Night) -> bool:
+    """Only a LoRA adapter is cheap enough to keep a second time, and a share of all nights is no smaller night."""
+    return night.config.gate.shrink and night.config.finetune.method == "lora" and not night.begins_anew
 
 
 def _wake(night: _Night) -> Model:
-    model = wake(night.config, night.home.models, night.incumbent, night.seed, night.progress)
+    model = wake(night.config, night.home.models, night.incumbent, night.start, night.seed, night.progress)
     night.ledger.record_model(
         night.number, model.policy.digest, str(model.policy.device), str(model.policy.dtype).removeprefix("torch."),
         night.incumbent.number if night.incumbent else None, model.exactness,
@@ -247,6 +261,41 @@ def _wake(night: _Night) -> Model:
 
 
 # --- what to learn -----------------------------------------------------------------------------
+
+
+def _fresh(
+    night: _Night, model: Callable[[], Model], dreams: Dreaming, suite: Suite, corrections: Sequence[Correction]
+) -> _Material:
+    """What people said and what is dreamed tonight; the model is not loaded before the engine has written."""
+    with night.stage("write"), writing(night.config, night.home, night.incumbent, model, night.progress) as writer:
+        drafts = _draft(night, writer, corrections)
+        answers = _replay(night, writer, suite)
+        with night.stage("dream"):
+            dreams.write(writer, _surely_dreamed(night, len(corrections)))
+    with night.stage("rewrite"):
+        told = load_prompt(paths.prompts_folder(), "told")
+        night.ledger.record_written(night.number, choose(drafts, model().policy, model().encoder, told))
+        mined = _mined_pairs(night, model(), suite)
+    with night.stage("lessons"):
+        taught, lessons = dreams.finish((night.config.night.behavioural - len(mined)) // 2)
+    pairs = [*mined, *(pair for twins in taught for pair in pairs_of(twins))]
+    replay = answers[: replay_count(len(pairs), night.config.night.replay_share)]
+    return _Material(pairs, replay, lessons, mined, taught)
+
+
+def _known(night: _Night, dreams: Dreaming, suite: Suite) -> _Material:
+    """What the nights behind the incumbent have learned; only the lessons are new."""
+    assert night.incumbent is not None  # noqa: S101 - where the base serves there is nothing to learn again
+    with night.stage("relearn"):
+        held_out = GateTexts(suite.texts())
+        known = learned_by(night.ledger, night.incumbent.number, night.config.adapt.rebase_pairs, held_out)
+        night.ledger.take_up(night.number, known.twins)
+        if known.too_close:
+            night.ledger.record_skips(night.number, [Skip("relearn", "too close to a gate item", known.too_close)])
+    with night.stage("lessons"):
+        _, lessons = dreams.finish(0)
+    pairs = known.pairs()
+    return _Material(pairs, known.replay[: replay_count(len(pairs), night.config.night.replay_share)], lessons)
 
 
 def _mined_pairs(night: _Night, model: Model, suite: Suite) -> list[Pair]:
@@ -331,7 +380,7 @@ def _prompts() -> list[str]:
 
 def _train(night: _Night, model: Model, pairs: Sequence[Pair], replay: Sequence[ChatRow]) -> Moments:
     recipe = recipe_of(night.config.finetune, night.seed)
-    before = read_moments(Path(night.incumbent.path)) if night.incumbent and recipe.carry_optimizer else {}
+    before = read_moments(Path(night.start.path)) if night.start and recipe.carry_optimizer else {}
     trained = train(model.policy, model.encoder, pairs, replay, recipe, night.progress, before)
     night.ledger.record_training(night.number, recipe, trained.report, pairs, replay)
     return trained.moments

@@ -47,7 +47,7 @@ def look(home: Home, config: Config, quick: bool, progress: Progress) -> Look:
     suite = load_suite(config.gate.items, config.gate.shipped)
     items = Items(suite.quick() if quick else suite)
     incumbent = generations.current(home)
-    model = wake(config, home.models, incumbent, config.seed, progress)
+    model = wake(config, home.models, incumbent, incumbent, config.seed, progress)
     base = score_suite(model.policy, model.encoder, items.suite, None, progress)
     own = score_suite(model.policy, model.encoder, items.suite, model.serving, progress) if model.serving else base
     asked = gauges(items.suite)

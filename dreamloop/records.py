@@ -14,7 +14,7 @@ Role = Literal["system", "user", "assistant"]
 Strength = Literal["strong", "medium", "weak"]
 Side = Literal["right", "wrong"]
 Outcome = Literal["keep", "revert", "inconclusive"]
-Act = Literal["train", "skip", "stop"]  # what a night does
+Act = Literal["train", "rebase", "skip", "stop"]  # what a night does
 Hand = Literal["grammar", "engine"]
 
 
@@ -557,7 +557,7 @@ class PastNight:
 
     ``outcome`` is the ledger's word, ``scale`` the share of its step that was judged last, ``measures`` what that trial
     measured: nothing where a step broke off. ``steps`` are its optimizer steps. ``looked_at`` says that
-    somebody has looked since and let the nights go on.
+    somebody has looked since and let the nights go on, ``rebased`` that it began at the base once more.
     """
 
     number: int
@@ -567,10 +567,24 @@ class PastNight:
     measures: tuple[Measure, ...]
     shown: tuple[KindShown, ...]
     looked_at: bool = False
+    rebased: bool = False
 
     def measure(self, name: str) -> Measure | None:
         """The measure of that name, where it was taken."""
         return next((measure for measure in self.measures if measure.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What there is tonight beside the nights so far.
+
+    ``potentials`` say what the base could be taught, as far as it was asked, ``waiting`` counts mined pairs that no
+    night has trained on, ``serving`` says that an adapter serves, and not the base.
+    """
+
+    potentials: tuple[Potential, ...] = ()
+    waiting: int = 0
+    serving: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -584,7 +598,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What tonight does.
+    """What tonight does: a ``rebase`` learns the nights that were kept once more, from the base.
 
     ``behavioural`` are preference pairs, ``rate`` the factor on all learning rates, ``replay_share`` the share of
     general examples, ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds``

@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from dreamloop.adapt import applied, at_most_noise, dose, plan, wilson
+from dreamloop.adapt import applied, dose, plan, wilson
 from dreamloop.config import Adapt, Config, Night
-from dreamloop.records import Change, KindShown, Measure, PastNight, Plan, Potential
+from dreamloop.course import at_most_noise
+from dreamloop.records import Change, KindShown, Measure, PastNight, Plan, Potential, Standing
 
 CONFIG = Config()
 KINDS = CONFIG.night.kinds
+BARE = Standing()
 
 
 def measure(name: str, change: float = 0.0, half: float = 0.005, since: float = 0.0, at: float = 0.0,
@@ -42,26 +44,26 @@ def why(tonight: Plan, knob: str) -> str:
 
 
 def test_the_first_night_is_as_configured_and_every_choice_has_a_sentence() -> None:
-    first = plan([], [], CONFIG, 0)
+    first = plan([], CONFIG, BARE)
     assert (first.act, first.behavioural, first.rate, first.replay_share) == ("train", 20, 1.0, 0.25)
     assert (first.push_back_weight, first.kinds) == (1.0, KINDS)
     assert all(choice.why.endswith(".") for choice in first.choices)
 
 
 def test_the_dose_rises_only_after_three_nights_and_fifteen_steps_of_mere_noise() -> None:
-    assert [plan(nights(n), [], CONFIG, 0).behavioural for n in range(8)] == [20, 20, 20, 50, 50, 50, 200, 200]
-    assert plan(nights(3, steps=4), [], CONFIG, 0).behavioural == 20
-    assert plan(nights(4, steps=4), [], CONFIG, 0).behavioural == 50
-    assert "no more than noise" in why(plan(nights(3), [], CONFIG, 0), "night.behavioural")
+    assert [plan(nights(n), CONFIG, BARE).behavioural for n in range(8)] == [20, 20, 20, 50, 50, 50, 200, 200]
+    assert plan(nights(3, steps=4), CONFIG, BARE).behavioural == 20
+    assert plan(nights(4, steps=4), CONFIG, BARE).behavioural == 50
+    assert "no more than noise" in why(plan(nights(3), CONFIG, BARE), "night.behavioural")
 
 
 def test_a_dose_that_works_stays() -> None:
-    assert plan(nights(12, learned=0.006), [], CONFIG, 0).behavioural == 20
+    assert plan(nights(12, learned=0.006), CONFIG, BARE).behavioural == 20
 
 
 def test_the_rate_doubles_with_every_rise_up_to_ten_times() -> None:
-    assert [plan(nights(3 * n), [], CONFIG, 0).rate for n in range(7)] == [1, 2, 4, 8, 10, 10, 10]
-    assert "largest dose" in why(plan(nights(21), [], CONFIG, 0), "night.behavioural")
+    assert [plan(nights(3 * n), CONFIG, BARE).rate for n in range(7)] == [1, 2, 4, 8, 10, 10, 10]
+    assert "largest dose" in why(plan(nights(21), CONFIG, BARE), "night.behavioural")
 
 
 def test_noise_is_a_sum_that_its_joint_half_width_covers() -> None:
@@ -72,65 +74,65 @@ def test_noise_is_a_sum_that_its_joint_half_width_covers() -> None:
 
 
 def test_a_reverted_night_halves_the_next_dose_and_is_named() -> None:
-    after = plan([night(1, "reverted")], [], CONFIG, 0)
+    after = plan([night(1, "reverted")], CONFIG, BARE)
     assert after.behavioural == 10
     assert "Night 1" in why(after, "night.behavioural")
-    assert plan([night(1, "inconclusive"), night(2, "reverted")], [], CONFIG, 0).behavioural == 4
+    assert plan([night(1, "inconclusive"), night(2, "reverted")], CONFIG, BARE).behavioural == 4
 
 
 def test_a_night_reverted_after_a_rise_goes_down_a_level_as_well() -> None:
     past = [*nights(3), night(4, "reverted")]
-    after = plan(past, [], CONFIG, 0)
+    after = plan(past, CONFIG, BARE)
     assert (after.behavioural, after.rate) == (10, 1.0)
 
 
 def test_a_halved_dose_doubles_after_three_calm_nights_and_the_second_time_after_six() -> None:
     past = [night(1, "reverted"), *(night(n, learned=0.006) for n in range(2, 5))]
-    assert plan(past[:-1], [], CONFIG, 0).behavioural == 10
-    assert plan(past, [], CONFIG, 0).behavioural == 20
+    assert plan(past[:-1], CONFIG, BARE).behavioural == 10
+    assert plan(past, CONFIG, BARE).behavioural == 20
     past += [night(5, "reverted"), *(night(n, learned=0.006) for n in range(6, 12))]
-    assert [plan(past[:n], [], CONFIG, 0).behavioural for n in (8, 10, 11)] == [10, 10, 20]
+    assert [plan(past[:n], CONFIG, BARE).behavioural for n in (8, 10, 11)] == [10, 10, 20]
 
 
 def test_three_reverted_nights_in_a_row_wait_for_a_person_and_say_so() -> None:
     past = [night(n, "reverted") for n in (4, 5, 6)]
-    assert plan(past[:2], [], CONFIG, 0).act == "train"
-    stopped = plan(past, [], CONFIG, 0)
+    assert plan(past[:2], CONFIG, BARE).act == "train"
+    stopped = plan(past, CONFIG, BARE)
     assert stopped.act == "stop"
     assert "(4, 5, 6)" in stopped.reason
-    assert plan([*past[:2], replace(past[2], looked_at=True)], [], CONFIG, 0).act == "train"
-    assert plan([*past, night(7, "kept")], [], CONFIG, 0).act == "train"
+    assert plan([*past[:2], replace(past[2], looked_at=True)], CONFIG, BARE).act == "train"
+    assert plan([*past, night(7, "kept")], CONFIG, BARE).act == "train"
 
 
 def test_a_step_that_broke_off_counts_as_reverted() -> None:
     broken = PastNight(1, "reverted", 2, 1.0, (), ())
-    assert plan([broken], [], CONFIG, 0).behavioural == 10
-    assert plan([replace(broken, number=n) for n in (1, 2, 3)], [], CONFIG, 0).act == "stop"
+    assert plan([broken], CONFIG, BARE).behavioural == 10
+    assert plan([replace(broken, number=n) for n in (1, 2, 3)], CONFIG, BARE).act == "stop"
 
 
 def test_nights_without_a_judgement_change_nothing() -> None:
     failed = PastNight(1, "failed", 0, 1.0, (), ())
-    assert plan([failed] * 9, [], CONFIG, 0) == plan([], [], CONFIG, 0)
+    assert plan([failed] * 9, CONFIG, BARE) == plan([], CONFIG, BARE)
 
 
 def test_a_step_that_the_gate_had_to_shrink_halves_the_dose() -> None:
-    assert plan([night(1, scale=0.5)], [], CONFIG, 0).behavioural == 10
+    assert plan([night(1, scale=0.5)], CONFIG, BARE).behavioural == 10
 
 
 @pytest.mark.parametrize("name", ["capability.code", "perplexity.chat"])
 def test_a_fall_brings_more_replay_which_goes_back_after_calm_nights(name: str) -> None:
     fell = night(1, more=[measure(name, -0.016, 0.004)])
-    assert plan([fell], [], CONFIG, 0).replay_share == 0.4
-    assert name in why(plan([fell], [], CONFIG, 0), "night.replay_share")
+    assert plan([fell], CONFIG, BARE).replay_share == 0.4
+    assert name in why(plan([fell], CONFIG, BARE), "night.replay_share")
     past = [fell, *(night(n, learned=0.006) for n in range(2, 9))]
-    shares = [plan(past[:n], [], CONFIG, 0).replay_share for n in range(1, 9)]
+    shares = [plan(past[:n], CONFIG, BARE).replay_share for n in range(1, 9)]
     assert shares == [0.4, 0.4, 0.4, 0.35, 0.3, 0.25, 0.25, 0.25]
 
 
 def test_a_fall_that_may_be_noise_or_is_tiny_brings_none() -> None:
     noise, tiny = measure("capability.code", -0.016, 0.02), measure("capability.code", -0.004, 0.001)
-    assert plan([night(1, more=[noise])], [], CONFIG, 0).replay_share == 0.25
-    assert plan([night(1, more=[tiny])], [], CONFIG, 0).replay_share == 0.25
+    assert plan([night(1, more=[noise])], CONFIG, BARE).replay_share == 0.25
+    assert plan([night(1, more=[tiny])], CONFIG, BARE).replay_share == 0.25
 
 
 def sides(push: float, accept: float) -> list[Measure]:
@@ -139,10 +141,10 @@ def sides(push: float, accept: float) -> list[Measure]:
 
 def test_sides_that_drift_apart_halve_the_dose_once_and_lean_to_the_weaker() -> None:
     past = [night(1, more=sides(0.3, 0.7)), night(2, more=sides(0.32, 0.7))]
-    assert plan(past[:1], [], CONFIG, 0).push_back_weight == 1.5
-    assert plan([night(1, more=sides(0.8, 0.4))], [], CONFIG, 0).push_back_weight == pytest.approx(1 / 1.5)
-    assert [plan(past[:n], [], CONFIG, 0).behavioural for n in (1, 2)] == [10, 10]
-    closed = plan([*past, night(3, more=sides(0.5, 0.52))], [], CONFIG, 0)
+    assert plan(past[:1], CONFIG, BARE).push_back_weight == 1.5
+    assert plan([night(1, more=sides(0.8, 0.4))], CONFIG, BARE).push_back_weight == pytest.approx(1 / 1.5)
+    assert [plan(past[:n], CONFIG, BARE).behavioural for n in (1, 2)] == [10, 10]
+    closed = plan([*past, night(3, more=sides(0.5, 0.52))], CONFIG, BARE)
     assert closed.push_back_weight == 1.0
 
 
@@ -152,17 +154,17 @@ def shown(candidate: int, twins: int = 4, taught: int = 3, kind: str = "dates") 
 
 def test_a_kind_that_is_told_apart_well_is_trained_no_further() -> None:
     good = [night(n, learned=0.006, shown=shown(4)) for n in range(1, 6)]  # 20 of 20: at least 0.88
-    assert "dates" in plan(good[:4], [], CONFIG, 0).kinds
-    assert "dates" not in plan(good, [], CONFIG, 0).kinds
-    assert "dates: told apart well" in why(plan(good, [], CONFIG, 0), "kinds")
+    assert "dates" in plan(good[:4], CONFIG, BARE).kinds
+    assert "dates" not in plan(good, CONFIG, BARE).kinds
+    assert "dates: told apart well" in why(plan(good, CONFIG, BARE), "kinds")
 
 
 def test_a_kind_that_stays_at_chance_is_given_up_after_enough_twins_of_it() -> None:
     lost = [night(n, learned=0.006, shown=shown(2, taught=6)) for n in range(1, 11)]  # 20 of 40: at most 0.63
-    assert "dates" in plan(lost[:9], [], CONFIG, 0).kinds
-    assert "dates" not in plan(lost, [], CONFIG, 0).kinds
+    assert "dates" in plan(lost[:9], CONFIG, BARE).kinds
+    assert "dates" not in plan(lost, CONFIG, BARE).kinds
     untrained = [night(n, learned=0.006, shown=shown(2, taught=0)) for n in range(1, 11)]
-    assert "dates" in plan(untrained, [], CONFIG, 0).kinds
+    assert "dates" in plan(untrained, CONFIG, BARE).kinds
 
 
 def asked(kind: str, plain: int, shown: int, twins: int = 20) -> Potential:
@@ -172,29 +174,73 @@ def asked(kind: str, plain: int, shown: int, twins: int = 20) -> Potential:
 def test_what_the_base_tells_apart_plainly_or_after_examples_comes_first() -> None:
     found = [asked(kind, 10, 10) for kind in KINDS if kind not in {"dates", "notes"}]
     found += [asked("dates", 17, 9), asked("notes", 9, 18)]
-    tonight = plan([], found, CONFIG, 0)
+    tonight = plan([], CONFIG, Standing(tuple(found)))
     assert {"dates", "notes"} < set(tonight.kinds)
     assert len(tonight.kinds) == 8
     assert "in no wording that was tried" in why(tonight, "kinds")
 
 
 def test_every_kind_is_trained_where_the_base_tells_them_all_apart_or_was_not_asked() -> None:
-    assert plan([], [asked(kind, 16, 10) for kind in KINDS], CONFIG, 0).kinds == KINDS
-    assert plan([], [asked("dates", 16, 10)], CONFIG, 0).kinds == KINDS
+    assert plan([], CONFIG, Standing(tuple(asked(kind, 16, 10) for kind in KINDS))).kinds == KINDS
+    assert plan([], CONFIG, Standing((asked("dates", 16, 10),))).kinds == KINDS
 
 
 def test_a_few_kinds_are_trained_whatever_was_found() -> None:
     few = Config(night=Night(kinds=KINDS[:8]))
-    assert plan([], [asked(kind, 8, 8) for kind in KINDS], few, 0).kinds == KINDS[:8]
+    assert plan([], few, Standing(tuple(asked(kind, 8, 8) for kind in KINDS))).kinds == KINDS[:8]
+
+
+def drifted(spent: float, number: int = 1, outcome: str = "kept", rebased: bool = False) -> PastNight:
+    """A night by which prose has lost this share of what it may lose since the base."""
+    since = Change(-spent * 0.02, -spent * 0.02 - 0.001, -spent * 0.02 + 0.001, 0.02)
+    lost = replace(measure("perplexity.prose", 0.0, 0.004), since_base=since)
+    return replace(night(number, outcome, learned=0.006, more=[lost]), rebased=rebased)
+
+
+def test_a_budget_that_is_nearly_spent_begins_at_the_base_again_and_says_which() -> None:
+    assert plan([drifted(0.7)], CONFIG, BARE).act == "train"
+    tonight = plan([drifted(0.7), drifted(0.85, 2)], CONFIG, BARE)
+    assert tonight.act == "rebase"
+    assert "By night 2 perplexity.prose has used 85%" in tonight.reason
+    margins = applied(CONFIG, tonight).gate.tonight.model_dump()
+    assert margins["weights"] == CONFIG.gate.since_base.model_dump()["weights"]
+
+
+def test_a_step_that_only_a_bound_since_the_base_stopped_has_spent_the_budget() -> None:
+    assert plan([drifted(1.2, outcome="reverted")], CONFIG, BARE).act == "rebase"
+    fell = night(1, "reverted", more=[measure("perplexity.prose", -0.03, 0.001)])  # tonight already
+    assert plan([fell], CONFIG, BARE).act == "train"
+
+
+def test_where_the_base_serves_there_is_nothing_to_learn_again() -> None:
+    assert plan([drifted(0.9)], CONFIG, Standing(serving=False)).act == "train"
+
+
+@pytest.mark.parametrize("outcome", ["kept", "reverted"])
+def test_a_rebase_is_not_repeated_before_calm_nights_and_ever_fewer_times(outcome: str) -> None:
+    past = [drifted(0.9)]
+    acts = []
+    for number in range(2, 12):
+        tonight = plan(past, CONFIG, BARE)
+        acts.append(tonight.act)
+        again = tonight.act == "rebase"
+        past.append(drifted(0.9, number, outcome if again else "kept", rebased=again))
+    assert acts == ["rebase", *["train"] * 3, "rebase", *["train"] * 5]
+
+
+def test_what_a_rebase_learned_once_more_is_counted_once() -> None:
+    lost = [night(n, learned=0.006, shown=shown(2, taught=6)) for n in range(1, 10)]
+    again = replace(night(10, learned=0.006, shown=shown(2, taught=54)), rebased=True)
+    assert "dates" in plan([*lost, again], CONFIG, BARE).kinds
 
 
 def test_a_night_with_nothing_to_gain_is_skipped_unless_logs_have_something() -> None:
     config = Config(night=Night(kinds=("dates",)))
     good = [night(n, learned=0.006, shown=shown(4)) for n in range(1, 6)]
-    skipped = plan(good, [], config, 0)
+    skipped = plan(good, config, BARE)
     assert skipped.act == "skip"
     assert skipped.reason.startswith("Nothing to gain: dates")
-    assert plan(good, [], config, 3).act == "train"
+    assert plan(good, config, Standing(waiting=3)).act == "train"
 
 
 def test_wilson_by_hand() -> None:
@@ -208,19 +254,30 @@ def test_a_smaller_dose_is_a_whole_number_of_twins_and_a_whole_one_is_as_configu
     assert [dose(21, 1.0), dose(20, 0.5), dose(50, 0.25), dose(1, 0.25), dose(0, 0.5)] == [21, 10, 12, 1, 0]
 
 
+def test_a_larger_step_may_move_the_weights_further_and_a_smaller_one_no_less_than_the_usual() -> None:
+    def may(tonight: Plan) -> float:
+        return float(applied(CONFIG, tonight).gate.tonight.model_dump()["weights"])
+
+    usual = may(plan([], CONFIG, BARE))
+    assert usual == CONFIG.gate.tonight.model_dump()["weights"]
+    assert may(plan([night(1, "reverted")], CONFIG, BARE)) == usual
+    larger = replace(plan([], CONFIG, BARE), behavioural=200, rate=4.0)  # 25 steps where 20 pairs make 10
+    assert may(larger) == pytest.approx(usual * 4 * 2.5**0.5)
+
+
 def test_a_dose_that_is_large_already_never_rises_to_less() -> None:
     config = Config(night=Night(behavioural=100))
-    assert [plan(nights(3 * n), [], config, 0).behavioural for n in range(3)] == [100, 200, 200]
+    assert [plan(nights(3 * n), config, BARE).behavioural for n in range(3)] == [100, 200, 200]
 
 
 def test_who_wants_every_night_alike_can_have_it() -> None:
     config = Config(adapt=Adapt(enabled=False))
-    tonight = plan([*nights(9), *(night(n, "reverted") for n in (10, 11, 12))], [], config, 0)
+    tonight = plan([*nights(9), *(night(n, "reverted") for n in (10, 11, 12))], config, BARE)
     assert (tonight.act, tonight.behavioural, tonight.rate) == ("train", 20, 1.0)
 
 
 def test_a_plan_sets_the_dose_the_rates_the_replay_and_the_sides() -> None:
-    tonight = plan(nights(3), [], CONFIG, 0)
+    tonight = plan(nights(3), CONFIG, BARE)
     config = applied(CONFIG, replace(tonight, push_back_weight=1.5, replay_share=0.4))
     assert (config.night.behavioural, config.night.replay_share) == (50, 0.4)
     assert (config.finetune.sft_learning_rate, config.finetune.dpo_learning_rate) == (4e-4, 4e-4)
@@ -265,7 +322,7 @@ def lived(world: World, count: int, config: Config = CONFIG) -> tuple[list[Plan]
     plans: list[Plan] = []
     past: list[PastNight] = []
     for number in range(1, count + 1):
-        tonight = plan(past, [], config, 5)
+        tonight = plan(past, config, Standing(waiting=5))
         plans.append(tonight)
         past.append(
             world.night(number, tonight) if tonight.act == "train" else PastNight(number, tonight.act, 0, 1, (), ())
@@ -335,4 +392,4 @@ def test_a_gate_that_was_wrong_once_in_a_month_costs_little() -> None:
 
 def test_the_same_past_gives_the_same_plan() -> None:
     _, past = lived(World(gain=0.001, bears=60, forgets=0.01), 30)
-    assert plan(past, [], CONFIG, 1) == plan(tuple(past), [], CONFIG, 1)
+    assert plan(past, CONFIG, BARE) == plan(tuple(past), CONFIG, BARE)

@@ -76,6 +76,24 @@ def test_a_kept_night_serves_and_the_next_one_continues_it(home: Home, config: C
     assert generations.read_generation(home, 1).digest != generations.read_generation(home, 2).digest
 
 
+@pytest.mark.lenient
+def test_where_the_budget_is_spent_the_kept_nights_are_learned_once_more_from_the_base(
+    home: Home, config: Config
+) -> None:
+    spent = config.adapt.model_copy(update={"drift_most": 1e-15})  # of margins that nothing exceeds
+    first, again, third = (run(home, config.model_copy(update={"adapt": spent})) for _ in range(3))
+    assert [record.plan and record.plan["act"] for record in (first, again, third)] == ["train", "rebase", "train"]
+    assert first.training is not None
+    assert again.training is not None
+    assert set(again.training["report"]["trained"]) == set(first.training["report"]["trained"])
+    assert again.training["report"]["replayed"]
+    assert "write" not in {stage["stage"] for stage in again.stages}
+    assert generations.pointed(home) == 3
+    ledger = Ledger(home.ledger)
+    assert (ledger.lineage(2), ledger.lineage(3)) == ([2], [3, 2])
+    ledger.close()
+
+
 def test_a_second_night_repeats_no_pair_and_no_scenario(home: Home, config: Config) -> None:
     first, second = run(home, config), run(home, config)
     assert first.training is not None

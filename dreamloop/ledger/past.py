@@ -15,7 +15,8 @@ _NIGHTS = """
 SELECT night, outcome,
     coalesce((SELECT json_array_length(report, '$.steps') FROM trainings WHERE trainings.night = endings.night), 0),
     coalesce((SELECT scale FROM trials WHERE trials.night = endings.night ORDER BY attempt DESC LIMIT 1), 1.0),
-    night IN (SELECT night FROM go_aheads)
+    night IN (SELECT night FROM go_aheads),
+    night IN (SELECT night FROM plans WHERE json_extract(plan, '$.act') = 'rebase')
 FROM endings ORDER BY night
 """
 _MEASURES = f"""
@@ -51,8 +52,8 @@ def past_nights(db: sqlite3.Connection) -> list[PastNight]:
     taught = {(night, kind): twins for night, kind, twins in db.execute(_TAUGHT)}
     shown = _shown(list(db.execute(_LESSONS)), taught)
     return [
-        PastNight(night, outcome, steps, scale, tuple(measures[night]), tuple(shown[night]), bool(looked_at))
-        for night, outcome, steps, scale, looked_at in db.execute(_NIGHTS)
+        PastNight(night, outcome, steps, scale, tuple(measures[night]), tuple(shown[night]), *map(bool, flags))
+        for night, outcome, steps, scale, *flags in db.execute(_NIGHTS)
     ]
 
 

@@ -145,6 +145,24 @@ class Ledger(DreamRows):
         """The mined pairs that a night trained on."""
         return self._pairs("IN (SELECT digest FROM trained WHERE night = ?)", night)
 
+    def replayed_of(self, night: int) -> list[ChatRow]:
+        """The general rows that a night had."""
+        rows = self._rows("SELECT context, reply, source FROM replays WHERE night = ? ORDER BY rowid", [night])
+        return [ChatRow(context_of(context), reply, source) for context, reply, source in rows]
+
+    def lineage(self, generation: int) -> list[int]:
+        """The nights whose pairs a generation has learned, latest first.
+
+        One that began at the base once more has learned those of its own night, whatever served before it.
+        """
+        rows = self._rows(
+            "WITH RECURSIVE line(night, depth) AS (SELECT ?, 0 UNION SELECT incumbent, depth + 1 FROM models "
+            "JOIN line USING (night) WHERE incumbent IS NOT NULL AND night NOT IN "
+            "(SELECT night FROM plans WHERE json_extract(plan, '$.act') = 'rebase')) "
+            "SELECT night FROM line ORDER BY depth", [generation],
+        )  # fmt: skip
+        return [night for (night,) in rows]
+
     def _pairs(self, digests: str, *values: Any) -> list[Pair]:
         rows = self._rows(
             "SELECT context, chosen, rejected, source, conversation, turn, signal, strength FROM pairs "  # noqa: S608 - conditions come from this file

@@ -36,13 +36,16 @@ class Model:
     exactness: float
 
 
-def wake(config: Config, models: Path, incumbent: Generation | None, seed: int, progress: Progress) -> Model:
+def wake(
+    config: Config, models: Path, incumbent: Generation | None, start: Generation | None, seed: int, progress: Progress
+) -> Model:  # fmt: skip
     """Load the base and the adapters, and check that packed scores are exact.
 
     Args:
         config: names the model and the shape of a new adapter.
         models: where the bundled model is kept.
         incumbent: yesterday's generation; None where the base serves.
+        start: where the candidate begins, None for a fresh adapter.
         seed: of a new adapter's weights.
         progress: where to show long steps.
 
@@ -54,22 +57,13 @@ def wake(config: Config, models: Path, incumbent: Generation | None, seed: int, 
         max(config.finetune.pack_tokens, config.finetune.max_length),
         WholeWeights if config.finetune.method == "full" else Policy,
     )  # fmt: skip
-    if incumbent is None:
+    if incumbent:
+        _load_incumbent(policy, incumbent, config)
+    if start:
+        policy.load_adapter("candidate", Path(start.path))
+    else:
         policy.add_adapter("candidate", new_adapter(config), seed)
         _check_names(policy, config.finetune)
-    elif incumbent.base_digest != policy.digest:
-        raise ModelError(
-            f"Generation {incumbent.number} was trained on another base model than {config.model}; "
-            "set 'model' back, or start again from this base with 'dreamloop revert --to 0'."
-        )
-    else:
-        policy.load_adapter("incumbent", Path(incumbent.path))
-        policy.load_adapter("candidate", Path(incumbent.path))
-        if config.serves and not policy.plain("incumbent"):
-            raise ModelError(
-                f"Generation {incumbent.number} is no plain LoRA (DoRA or a bias), which vLLM does not serve; set "
-                "vllm.publish to false, or start again from the base by 'dreamloop revert --to 0'."
-            )
     serving: Adapter | None = "incumbent" if incumbent else None
     policy.use(serving)
     encoder = ChatEncoder(policy.tokenizer)
@@ -83,6 +77,20 @@ def wake(config: Config, models: Path, incumbent: Generation | None, seed: int, 
         for contexts in ((False, True) if frozen else (False,))
     )
     return Model(policy, encoder, serving, exactness)
+
+
+def _load_incumbent(policy: Policy, incumbent: Generation, config: Config) -> None:
+    if incumbent.base_digest != policy.digest:
+        raise ModelError(
+            f"Generation {incumbent.number} was trained on another base model than {config.model}; "
+            "set 'model' back, or start again from this base with 'dreamloop revert --to 0'."
+        )
+    policy.load_adapter("incumbent", Path(incumbent.path))
+    if config.serves and not policy.plain("incumbent"):
+        raise ModelError(
+            f"Generation {incumbent.number} is no plain LoRA (DoRA or a bias), which vLLM does not serve; set "
+            "vllm.publish to false, or start again from the base by 'dreamloop revert --to 0'."
+        )
 
 
 def _dtype(config: Config) -> str:

@@ -120,7 +120,7 @@ def used(recorder: Recorder, twins: Sequence[Twins]) -> float:
 
 def adapter(home: Home, config: Config) -> Any:
     """A generation with an adapter that is none in effect but costs as much as any."""
-    model: Model = wake(config.model_copy(update={"engine": "transformers"}), home.models, None, 1, Silent())
+    model: Model = wake(config.model_copy(update={"engine": "transformers"}), home.models, None, None, 1, Silent())
     with torch.no_grad():
         for name, weight in model.policy.model.named_parameters():
             if "lora_B" in name:

@@ -111,17 +111,18 @@ def judged(config: Config, ledger: Ledger, model: Model, incumbent: Generation |
 def two_nights(home: Home, config: Config) -> dict[str, float]:
     """Seconds of a first night's gate, and of the next one's, which looks up what is known."""
     ledger = Ledger(home.ledger)
-    model = trained(wake(config, home.models, None, SEED, Silent()))
+    model = trained(wake(config, home.models, None, None, SEED, Silent()))
     first, judge, scored = judged(config, ledger, model, None)
     judge.remember(asked_tonight(config), scored, kept(home, model).digest)
     incumbent = generations.current(home)
-    second, _, _ = judged(config, ledger, trained(wake(config, home.models, incumbent, SEED, Silent())), incumbent)
+    model = trained(wake(config, home.models, incumbent, incumbent, SEED, Silent()))
+    second, _, _ = judged(config, ledger, model, incumbent)
     ledger.close()
     return {"seconds": round(second, 1), "first_night_seconds": round(first, 1)}
 
 
 def quick_look(home: Home, config: Config) -> dict[str, float]:
-    kept(home, trained(wake(config, home.models, None, SEED, Silent())))
+    kept(home, trained(wake(config, home.models, None, None, SEED, Silent())))
     started = time.perf_counter()
     seen = look(home, config, True, setup())
     return {"seconds": round(time.perf_counter() - started, 1), "measures": len(seen.measures)}

@@ -62,7 +62,7 @@ def nights(home: Home, config: Config, until: int) -> None:
     held_out = GateTexts([*load_suite().texts(), *(text for text in replayed if len(text.split()) >= FEWEST_WORDS)])
 
     def here() -> Model:
-        return wake(config, home.models, None, 1, setup())
+        return wake(config, home.models, None, None, 1, setup())
 
     with writing(config, home, None, here, setup()) as writer:
         while ledger.db.execute("SELECT count(*) FROM trainings").fetchone()[0] < until:

@@ -88,6 +88,29 @@ def test_twins_that_were_trained_on_count_for_their_kind_and_others_do_not(ledge
     assert second.shown == ()
 
 
+def stacked(ledger: Ledger, incumbent: int | None, plan: Plan = PLAN) -> int:
+    night = ended(ledger)
+    ledger.record_plan(night, plan)
+    ledger.record_model(night, "a", "cpu", "float32", incumbent, 0.0)
+    return night
+
+
+def test_a_generation_stands_on_the_nights_before_it_back_to_the_base(ledger: Ledger) -> None:
+    first = stacked(ledger, None)
+    second = stacked(ledger, first)
+    aside = stacked(ledger, first)  # after somebody went back to the first
+    assert ledger.lineage(second) == [second, first]
+    assert ledger.lineage(aside) == [aside, first]
+
+
+def test_one_that_began_at_the_base_again_stands_on_its_own_night(ledger: Ledger) -> None:
+    first = stacked(ledger, None)
+    again = stacked(ledger, first, replace(PLAN, act="rebase"))
+    after = stacked(ledger, again)
+    assert ledger.lineage(after) == [after, again]
+    assert [night.rebased for night in ledger.past()] == [False, True, False]
+
+
 def test_a_measure_that_was_not_finite_is_no_evidence(ledger: Ledger) -> None:
     nan = Measure("probes.auc", "", float("nan"), 0.5, 0.5, CHANGE, CHANGE, 10, 5)
     ended(ledger, trials=[Trial(0, 1.0, "suite", (nan, LEARNED), (), Verdict("keep", ()))])

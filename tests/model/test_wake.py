@@ -18,7 +18,8 @@ from dreamloop.paths import Home
 
 
 def woken(folder: Path, home: Home, **finetune: Any) -> Model:
-    return wake(Config.model_validate({"model": str(folder), "finetune": finetune}), home.models, None, 0, Silent())
+    config = Config.model_validate({"model": str(folder), "finetune": finetune})
+    return wake(config, home.models, None, None, 0, Silent())
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,6 @@ def test_an_adapter_that_vllm_does_not_serve_is_not_continued_for_it(tiny_folder
     kept = promote(home, write_candidate(model.policy, home, 1), 1, model.policy.digest, None)
     config = Config.model_validate({"model": str(tiny_folder), "engine": "vllm"})
     with pytest.raises(ModelError, match="no plain LoRA"):
-        wake(config, home.models, kept, 0, Silent())
+        wake(config, home.models, kept, kept, 0, Silent())
     quiet = Config.model_validate({"model": str(tiny_folder), "vllm": {"publish": False}})
-    assert wake(quiet, home.models, kept, 0, Silent()).serving == "incumbent"
+    assert wake(quiet, home.models, kept, kept, 0, Silent()).serving == "incumbent"

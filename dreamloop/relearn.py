@@ -1,0 +1,55 @@
+"""What the nights behind a generation have learned, out of the ledger, to be learned once more from the base.
+
+Stacked nights add up what each cost; one adapter trained on all their pairs pays once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dreamloop.dream.scenarios import pairs_of
+from dreamloop.ledger.store import Ledger
+from dreamloop.records import ChatRow, Pair, Twins
+
+HeldOut = Callable[[Sequence[str]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Mined pairs and twins, those of the latest nights first, and the general rows that went with them."""
+
+    mined: tuple[Pair, ...]
+    twins: tuple[Twins, ...]
+    replay: tuple[ChatRow, ...]
+    too_close: int
+
+    def pairs(self) -> list[Pair]:
+        """Everything that is to be trained on."""
+        return [*self.mined, *(pair for twins in self.twins for pair in pairs_of(twins))]
+
+
+def learned_by(ledger: Ledger, generation: int, most: int, held_out: HeldOut) -> Learned:
+    """At most so many pairs that a generation has learned, without what the gate asks today.
+
+    Args:
+        generation: the one that serves. most: pairs; later nights go before earlier ones.
+        held_out: whether any of some texts comes near a gate item.
+    """
+    mined: dict[str, Pair] = {}
+    twins: dict[str, Twins] = {}
+    replay: dict[str, ChatRow] = {}
+    close = 0
+    for night in ledger.lineage(generation):
+        for pair in ledger.mined_of(night):
+            if held_out(pair.texts()):
+                close += 1
+            elif len(mined) + 2 * len(twins) < most:
+                mined[pair.digest] = pair
+        for one in ledger.twins_of(night):
+            if held_out([message.content for side in (one.right, one.wrong) for message in side.context]):
+                close += 2
+            elif len(mined) + 2 * len(twins) + 1 < most:
+                twins[one.right.twin] = one
+        replay |= {row.digest: row for row in ledger.replayed_of(night)}
+    return Learned(tuple(mined.values()), tuple(twins.values()), tuple(replay.values()), close)

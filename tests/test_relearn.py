@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from dreamloop.ledger.store import Ledger
+from dreamloop.paths import Home
+from dreamloop.records import ChatRow, Dreamed, Message, Scenario, Twins
+from dreamloop.relearn import learned_by
+
+
+def twins(night: int) -> Twins:
+    said = (Message("user", f"Night {night}: two?"),), "Yes.", "No.", "1+1=2", "2"
+    right = Scenario("sums", "sums/1", "right", f"twin {night}", *said)
+    return Twins(right, replace(right, side="wrong", context=(Message("user", f"Night {night}: three?"),), claim="3"))
+
+
+@pytest.fixture
+def ledger(home: Home) -> Iterator[Ledger]:
+    """Three stacked nights that trained one twin each, with a general row of their own."""
+    opened = Ledger(home.ledger)
+    for number in (1, 2, 3):
+        night = opened.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
+        opened.record_model(night, "a", "cpu", "float32", number - 1 or None, 0.0)
+        opened.record_dream(night, Dreamed((twins(number),), ()), "training")
+        row = ChatRow((Message("user", f"General {number}?"),), "An answer.", "base")
+        opened.db.execute("INSERT INTO trainings VALUES (?, '{}', '{}')", [night])
+        opened.db.execute(
+            "INSERT INTO replays VALUES (?, ?, json_array(json_array('user', ?)), ?, 'base')",
+            [night, row.digest, row.context[0].content, row.reply],
+        )
+        opened.db.conn.commit()
+    yield opened
+    opened.close()
+
+
+def nothing(_: Sequence[str]) -> bool:
+    return False
+
+
+def test_everything_behind_a_generation_is_learned_again_the_latest_first(ledger: Ledger) -> None:
+    known = learned_by(ledger, 3, 100, nothing)
+    assert [one.right.twin for one in known.twins] == ["twin 3", "twin 2", "twin 1"]
+    assert [row.context[0].content for row in known.replay] == ["General 3?", "General 2?", "General 1?"]
+    assert len(known.pairs()) == 6
+
+
+def test_what_came_after_a_generation_is_not(ledger: Ledger) -> None:
+    assert [one.right.twin for one in learned_by(ledger, 2, 100, nothing).twins] == ["twin 2", "twin 1"]
+
+
+def test_twins_are_whole_where_there_is_room_for_an_odd_number_of_pairs(ledger: Ledger) -> None:
+    assert len(learned_by(ledger, 3, 5, nothing).pairs()) == 4
+
+
+def test_what_the_gate_asks_today_is_left_out_and_counted(ledger: Ledger) -> None:
+    known = learned_by(ledger, 3, 100, lambda texts: any("Night 2" in text for text in texts))
+    assert [one.right.twin for one in known.twins] == ["twin 3", "twin 1"]
+    assert known.too_close == 2
