@@ -49,17 +49,17 @@ def applied(config: Config, tonight: Plan) -> Config:
 
 
 def _may_move(config: Config, tonight: Plan) -> float:
-    """How far the weights may move: as configured for a night as configured, and as much further as the plan asks for.
+    """How far the weights may move: as configured for a usual night, and as much further as the plan asks for.
 
-    A step of AdamW is as long as its rate, and steps in directions that differ add up as their root: rate·√steps. (Seen:
-    2.2 times as many steps at the same rate moved 1.33 times as far.) What begins at the base is as far from
+    A step of AdamW is as long as its rate, and steps in directions that differ add up as their root: rate·√steps.
+    (Seen: 2.2 times as many steps at the same rate moved 1.33 times as far.) What begins at the base is as far from
     yesterday's weights as from there.
     """
-    usual = config.gate.tonight.model_dump()["weights"]
+    usual = float(config.gate.tonight.model_dump()["weights"])
     if tonight.act == "rebase":
-        return max(usual, config.gate.since_base.model_dump()["weights"])
+        return max(usual, float(config.gate.since_base.model_dump()["weights"]))
     further = tonight.rate * math.sqrt(_steps(tonight.behavioural, config) / _steps(config.night.behavioural, config))
-    return float(usual * max(1.0, further))
+    return usual * max(1.0, further)
 
 
 def _steps(pairs: int, config: Config) -> int:
