@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dreamloop.config import Config
 from dreamloop.course import Course, after, beginning, doses
@@ -95,38 +95,45 @@ def _tonight(course: Course, kinds: tuple[str, ...], why_kinds: str, config: Con
 def _kinds(past: Sequence[PastNight], potentials: Sequence[Potential], config: Config) -> tuple[tuple[str, ...], str]:
     """The kinds worth training: neither good already nor still at chance after many twins; and why not the others.
 
-    Of those left, the ones that the base tells apart in some wording come first, and others fill up.
+    Of those left, the ones that are told apart in some wording or begin to be come first, and others fill up: a dose
+    that is spread over everything moves nothing.
     """
     knobs = config.adapt
-    won, asked, taught = Counter[str](), Counter[str](), Counter[str]()
-    for night in (night for night in past if not night.rebased):
-        taught.update({shown.kind: shown.taught for shown in night.shown})
-    for night in [night for night in past if night.outcome == "kept"][-knobs.recent :]:
-        won.update({shown.kind: shown.candidate for shown in night.shown})
-        asked.update({shown.kind: shown.twins for shown in night.shown})
+    won, asked, taught = _told_apart(past, knobs.recent)
     bounds = {kind: wilson(won[kind], asked[kind]) for kind in config.night.kinds if asked[kind] >= knobs.kind_twins}
     good = [kind for kind, (low, _) in bounds.items() if low >= knobs.good]
     lost = [
         kind for kind, (_, high) in bounds.items() if high < knobs.teachable and taught[kind] >= knobs.give_up_after
     ]
-    told = [f"{', '.join(good)}: told apart well already."] if good else []
-    told += [f"{', '.join(lost)}: still at chance, training it would teach a bias."] if lost else []
     left = [kind for kind in config.night.kinds if kind not in {*good, *lost}]
-    found = {one.kind: _promise(one) for one in potentials}
-    if found and len(left) > knobs.fewest_kinds:
-        sure = [kind for kind in left if found.get(kind, (1.0, 1.0))[0] > 0.5]  # what was not asked may be tried
-        best = sorted(left, key=lambda kind: found.get(kind, (1.0, 1.0)), reverse=True)
-        taken = {*sure, *best[: max(0, knobs.fewest_kinds)]}
-        later = [kind for kind in left if kind not in taken]
-        told += [f"{', '.join(later)}: the base tells them apart in no wording that was tried."] if later else []
-        left = [kind for kind in left if kind in taken]
-    return tuple(left), " ".join(told) or "As configured."
+    for one in potentials:
+        won[one.kind] += max(one.plain, one.shown)
+        asked[one.kind] += one.twins
+    first = _promising(left, won, asked, knobs.fewest_kinds) if potentials else left
+    told = {
+        "told apart well already": good, "still at chance, training it would teach a bias": lost,
+        "less promising than the others, so they wait": [kind for kind in left if kind not in first],
+    }  # fmt: skip
+    why = " ".join(f"{', '.join(kinds)}: {because}." for because, kinds in told.items() if kinds)
+    return tuple(kind for kind in left if kind in first), why or "As configured."
 
 
-def _promise(found: Potential) -> tuple[float, float]:
-    """The surest lower bound of what the base tells apart, plainly or after examples, and the share itself."""
-    best = max(found.plain, found.shown)
-    return wilson(best, found.twins)[0], best / max(1, found.twins)
+def _told_apart(past: Sequence[PastNight], recent: int) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """By kind: fresh twins told apart in the latest kept nights, those asked, and all that were ever taught."""
+    won, asked, taught = Counter[str](), Counter[str](), Counter[str]()
+    for night in (night for night in past if not night.rebased):
+        taught.update({shown.kind: shown.taught for shown in night.shown})
+    for night in [night for night in past if night.outcome == "kept"][-recent:]:
+        won.update({shown.kind: shown.candidate for shown in night.shown})
+        asked.update({shown.kind: shown.twins for shown in night.shown})
+    return won, asked, taught
+
+
+def _promising(kinds: Sequence[str], won: Mapping[str, int], asked: Mapping[str, int], fewest: int) -> set[str]:
+    """Those surely told apart more often than by chance, and so many at least; what was never asked comes first."""
+    bounds = {kind: wilson(won[kind], asked[kind])[0] if asked[kind] else 1.0 for kind in kinds}
+    best = sorted(kinds, key=lambda kind: (bounds[kind], won[kind] / max(1, asked[kind])), reverse=True)
+    return {*best[:fewest], *(kind for kind in kinds if bounds[kind] > 0.5)}
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, kinds: tuple[str, ...], why_kinds: str) -> Plan:

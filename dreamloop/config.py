@@ -21,8 +21,8 @@ _LORA_ONLY = {
     "lora_bias", "sft_dropout",
 }  # fmt: skip
 _KINDS = (
-    "sums", "products", "units", "dates", "clock", "notes", "updates", "lists", "constraints", "facts", "premises",
-    "rankings", "code", "bugs", "commands", "goals",
+    "sums", "products", "units", "dates", "clock", "notes", "lists", "quotes", "entries", "updates", "constraints",
+    "facts", "premises", "rankings", "code", "bugs", "commands", "goals",
 )  # fmt: skip
 _LARGEST_RANK = 512  # of vLLM's --max-lora-rank
 _REWRITES_BASE = {"pissa", "olora", "loftq", "corda", "eva", "mica", "lora_ga"}
@@ -287,7 +287,7 @@ class Adapt(Section):
     survey_twins: int = Field(
         22, ge=0, description="Twins of each kind by which the base is asked once what can be taught; 0 asks nothing."
     )
-    fewest_kinds: Count = Field(8, description="Kinds that a night trains at least, the most promising ones first.")
+    fewest_kinds: Count = Field(4, description="Kinds that a night trains at least, the most promising ones first.")
     good: float = Field(0.85, gt=0.5, lt=1, description="Share told apart, surely, from which a kind is not trained.")
     teachable: float = Field(0.65, gt=0.5, lt=1, description="Share that a trained kind must be able to have.")
     give_up_after: Count = Field(60, description="Twins of a kind that are trained before it may be given up.")

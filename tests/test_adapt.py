@@ -176,18 +176,26 @@ def test_what_the_base_tells_apart_plainly_or_after_examples_comes_first() -> No
     found += [asked("dates", 17, 9), asked("notes", 9, 18)]
     tonight = plan([], CONFIG, Standing(tuple(found)))
     assert {"dates", "notes"} < set(tonight.kinds)
-    assert len(tonight.kinds) == 8
-    assert "in no wording that was tried" in why(tonight, "kinds")
+    assert len(tonight.kinds) == 4
+    assert "less promising than the others" in why(tonight, "kinds")
+
+
+def test_a_kind_that_begins_to_be_told_apart_is_trained_on() -> None:
+    found = tuple(asked(kind, 10, 10) for kind in KINDS)
+    assert KINDS[-1] not in plan([], CONFIG, Standing(found)).kinds
+    rises = [night(n, learned=0.006, shown=shown(4, kind=KINDS[-1])) for n in range(1, 4)]
+    assert KINDS[-1] in plan(rises, CONFIG, Standing(found)).kinds
 
 
 def test_every_kind_is_trained_where_the_base_tells_them_all_apart_or_was_not_asked() -> None:
     assert plan([], CONFIG, Standing(tuple(asked(kind, 16, 10) for kind in KINDS))).kinds == KINDS
     assert plan([], CONFIG, Standing((asked("dates", 16, 10),))).kinds == KINDS
+    assert plan([], CONFIG, BARE).kinds == KINDS
 
 
 def test_a_few_kinds_are_trained_whatever_was_found() -> None:
-    few = Config(night=Night(kinds=KINDS[:8]))
-    assert plan([], few, Standing(tuple(asked(kind, 8, 8) for kind in KINDS))).kinds == KINDS[:8]
+    few = Config(night=Night(kinds=KINDS[:4]))
+    assert plan([], few, Standing(tuple(asked(kind, 8, 8) for kind in KINDS))).kinds == KINDS[:4]
 
 
 def drifted(spent: float, number: int = 1, outcome: str = "kept", rebased: bool = False) -> PastNight:

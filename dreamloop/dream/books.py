@@ -29,7 +29,7 @@ _NEEDED = ("situation", "corrected", *_ALIKE)
 # Sections that are tables, with their columns, and those that are plain values.
 _TABLES = {
     "quantities": 5, "rules": 4, "facts": 4, "premises": 6, "functions": 5, "commands": 3, "goals": 5, "opinions": 3,
-    "scales": 6, "cases": 5,
+    "scales": 6, "cases": 5, "things": 2,
 }  # fmt: skip
 _VALUES = {"days", "words"}
 # What a frame is made of, with the fewest lines of each.

@@ -1,6 +1,6 @@
 """How many of each kind a night dreams: the configured share of technical ones, the rest evenly, none too many.
 
-Kinds that were dreamed least come first, so that nights of ten twins cover sixteen kinds within two.
+Kinds that were dreamed least come first, so that nights of ten twins cover all kinds within two.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dreamloop.dream.kinds import TECHNICAL
 
 RISE = 1.5  # by which the technical share grows while an ability falls
 _HIGHEST = 0.8
+_VARIED = 8  # kinds of a night, before one comes a second time
 _NOTHING: Counter[str] = Counter()
 
 
@@ -77,6 +78,10 @@ def _least(
         if not open_ones:
             most += 1
             continue
-        used = {kind: (coverage.count("kind", kind) + chosen[kind], rng.random()) for kind in open_ones}
+        few = len(+chosen) < _VARIED  # then what the night has already waits for the others
+        used = {
+            kind: (few and chosen[kind] > 0, coverage.count("kind", kind) + chosen[kind], rng.random())
+            for kind in open_ones
+        }
         chosen[min(used, key=lambda kind: used[kind])] += 1
     return chosen

@@ -152,17 +152,42 @@ def _one_by_one(query: Tensor, key: Tensor, value: Tensor, layout: Layout, scali
         square = segment.before < 3 * segment.length
         if square and segment.before:
             own = functional.pad(own, (0, 0, segment.before, 0))
-        attended = functional.scaled_dot_product_attention(
-            own,
-            _picked(key, parts),
-            _picked(value, parts),
-            attn_mask=None if square else layout.mask(segment, query),
-            is_causal=square,
-            scale=scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
+        attention = _WideBackward.apply if query.requires_grad and query.dtype != torch.float32 else _attention
+        mask = None if square else layout.mask(segment, query)
+        attended = attention(own, _picked(key, parts), _picked(value, parts), mask, scaling)
         found.append(attended[:, :, -segment.length :])
     return torch.cat(found, dim=2)
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
+    """Causal where there is no mask."""
+    return functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )  # fmt: skip
+
+
+class _WideBackward(torch.autograd.Function):
+    """The same numbers, and their gradient by way of float32: on a CPU the kernel's own in half precision takes three
+    times as long (torch 2.13, two cores with AMX), even with the forward pass that is done again here."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None
+    ) -> Tensor:
+        ctx.save_for_backward(query, key, value, mask)
+        ctx.scaling = scaling
+        return _attention(query, key, value, mask, scaling)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        *halves, mask = ctx.saved_tensors
+        wide = [half.detach().float().requires_grad_() for half in halves]
+        with torch.enable_grad():
+            query, key, value = wide
+            again = _attention(query, key, value, None if mask is None else mask.float(), ctx.scaling)
+        found = torch.autograd.grad(again, wide, grads[0].float())
+        return *(grad.to(half.dtype) for grad, half in zip(found, halves, strict=True)), None, None
 
 
 def _pieces(segment: Segment, remembered: int) -> Path:

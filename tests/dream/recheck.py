@@ -332,7 +332,7 @@ def goals(dream: Dream) -> bool:
 CHECKS = {check.__name__: check for check in (
     sums, products, units, dates, clock, notes, updates, lists, facts, premises, rankings, code, bugs, commands,
     constraints, goals,
-)}  # fmt: skip
+)} | {"quotes": notes, "entries": lists}  # fmt: skip
 
 
 def stands(value: str, text: str) -> bool:

@@ -28,6 +28,13 @@ def test_ten_twins_hold_at_least_eight_kinds() -> None:
     assert all(len(drawn(10, seed=seed)) >= 8 for seed in range(20))
 
 
+def test_a_kind_that_lags_far_behind_does_not_come_twice_before_eight_came_once() -> None:
+    past = Coverage(Tally("kind", kind, 9) for kind in KINDS if kind not in {"facts", "notes"})
+    chosen = Counter(portions(10, KINDS, 0.4, 0.2, (), past, random.Random(0)))
+    assert len(chosen) >= 8
+    assert chosen["facts"] == chosen["notes"] == 2
+
+
 def test_the_technical_share_is_kept_on_average_over_small_nights() -> None:
     technical = sum(chosen[kind] for seed in range(200) for chosen in [drawn(3, seed=seed)] for kind in TECHNICAL)
     assert technical / 600 == pytest.approx(0.4, abs=0.05)

@@ -156,6 +156,23 @@ def test_a_short_branch_after_a_long_context_takes_the_mask_and_equals_too() -> 
     torch.testing.assert_close(ours, dense(query, key, value, batch, 0), atol=1e-5, rtol=1e-4)
 
 
+def test_in_half_precision_training_sees_the_same_numbers_as_scoring_and_gradients_close_to_float32s() -> None:
+    row = Row((2,) * 40, (Branch((3,) * 2, (True,) * 2), Branch((4,) * 30, (True,) * 30)))
+    (batch,) = pack([row], 100)
+    layout = Layout(batch.strip.segments)
+    torch.manual_seed(0)
+    wide = [torch.randn(1, heads, 72, WIDTH) for heads in (HEADS, KV_HEADS, KV_HEADS)]
+    half = [tensor.bfloat16().requires_grad_() for tensor in wide]
+    exact = [tensor.detach().float().requires_grad_() for tensor in half]
+    ours, theirs = (attend(LAYER, *own, None, scaling=0.3, segments=layout)[0] for own in (half, exact))
+    scored, _ = attend(LAYER, *(tensor.detach() for tensor in half), None, scaling=0.3, segments=layout)
+    assert torch.equal(ours, scored)
+    scale = torch.randn_like(theirs)
+    mine = torch.autograd.grad((ours * scale).sum(), half)
+    for own, other in zip(mine, torch.autograd.grad((theirs * scale).sum(), exact), strict=True):
+        torch.testing.assert_close(own.float(), other, atol=0.02, rtol=0.02)
+
+
 def test_a_run_that_remembers_keeps_its_keys_without_their_history() -> None:
     memory = Memory()
     query, key, value = (torch.randn(1, heads, 3, WIDTH, requires_grad=True) for heads in (HEADS, KV_HEADS, KV_HEADS))

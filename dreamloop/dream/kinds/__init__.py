@@ -10,7 +10,8 @@ from dreamloop.dream.seeds import Seeder
 SEEDERS: Mapping[str, Seeder] = {
     "sums": arithmetic.sums, "products": arithmetic.products, "units": arithmetic.units,
     "dates": calendar.dates, "clock": calendar.clock,
-    "notes": memory.notes, "updates": memory.updates, "lists": memory.lists, "constraints": memory.constraints,
+    "notes": memory.notes, "lists": memory.lists, "quotes": memory.quotes, "entries": memory.entries,
+    "updates": memory.updates, "constraints": memory.constraints,
     "facts": world.facts, "premises": world.premises,
     "rankings": reasoning.rankings, "code": software.code, "bugs": software.bugs, "commands": software.commands,
     "goals": aims.goals, "opinions": aims.opinions,
@@ -18,9 +19,9 @@ SEEDERS: Mapping[str, Seeder] = {
 
 WRONGNESS: Mapping[str, str] = {
     "sums": "arithmetic", "products": "arithmetic", "units": "unit or date", "dates": "unit or date",
-    "clock": "unit or date", "notes": "contradiction", "updates": "contradiction", "lists": "contradiction",
-    "constraints": "contradiction", "facts": "false fact", "premises": "false premise",
-    "rankings": "wrong conclusion", "code": "buggy code", "bugs": "buggy code",
+    "clock": "unit or date", "notes": "contradiction", "lists": "contradiction", "quotes": "contradiction",
+    "entries": "contradiction", "updates": "contradiction", "constraints": "contradiction", "facts": "false fact",
+    "premises": "false premise", "rankings": "wrong conclusion", "code": "buggy code", "bugs": "buggy code",
     "commands": "destructive command", "goals": "harm to the goal", "opinions": "opinion",
 }  # fmt: skip
 

@@ -1,18 +1,54 @@
-"""What was said before: notes, updates, lists and constraints. The dialogue itself is the proof.
+"""What was said before: notes and lists, quotes and entries, updates and constraints. The dialogue itself is the proof.
 
-Right and wrong twins hold the same words: what the wrong one claims is named in both, so that neither a word that was
-never said before nor one that was says which is which.
+Notes and lists are made of values that nobody has said before, and the wrong claim was never said. Quotes and entries
+are harder: their values come from short lists, and what the wrong one claims is named on both sides, so that neither a
+word that was never said nor one that was says which is which.
 """
 
 from __future__ import annotations
 
 from dreamloop.dream.axes import Draw
+from dreamloop.dream.invented import ONE, PAIRS
 from dreamloop.dream.seeds import Seed, apart, columns, options
 from dreamloop.dream.topics import Topics
 from dreamloop.prompts import Phrases
 
+_LENGTHS = (2, 3, 3, 4)  # entries of a list
 
-def notes(draw: Draw, _: Phrases, topics: Topics) -> Seed:
+
+def notes(draw: Draw, book: Phrases, topics: Topics) -> Seed:
+    """Something stated, then repeated as it was or otherwise."""
+    domain = draw.even("topic", list(topics))
+    thing, sort = _case(draw, book)
+    right, wrong = PAIRS[sort](draw.rng)
+    return Seed({"thing": thing, "fact": right}, right, wrong, f"the message states {thing}: {right}", domain,
+                (thing, right))  # fmt: skip
+
+
+def lists(draw: Draw, book: Phrases, topics: Topics) -> Seed:
+    """A list of some entries; one is claimed to be on it, or one that is not."""
+    domain = draw.even("topic", list(topics))
+    topic, sort = _case(draw, book)
+    right, wrong = PAIRS[sort](draw.rng)
+    listed = {right: None}
+    count = draw.rng.choice(_LENGTHS)
+    while len(listed) < count:
+        other = ONE[sort](draw.rng)
+        if other != wrong:
+            listed[other] = None
+    *first, last = apart(draw, list(listed), count)
+    text = f"{', '.join(first)} and {last}"
+    truth = f"the {topic} holds {text} only"
+    return Seed({"topic": topic, "listed": text}, right, wrong, truth, domain, (text,))
+
+
+def _case(draw: Draw, book: Phrases) -> list[str]:
+    """What it is about, and the sort of its values."""
+    rows = {line: columns(line, 2) for line in book["things"]}
+    return rows[draw.line("case", list(rows))]
+
+
+def quotes(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     """Something stated, then repeated as this and not that, or the other way round."""
     domain = draw.even("topic", list(topics))
     note = draw.rng.choice(topics[domain].notes)
@@ -31,7 +67,7 @@ def updates(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     return Seed(values, now, before, truth, domain, (note.name, now, before))
 
 
-def lists(draw: Draw, _: Phrases, topics: Topics) -> Seed:
+def entries(draw: Draw, _: Phrases, topics: Topics) -> Seed:
     """Three entries of a list; one is claimed to be on it and one not to be, or the other way round."""
     domain = draw.even("topic", list(topics))
     listing = draw.rng.choice(topics[domain].lists)
