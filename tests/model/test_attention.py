@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from types import ModuleType, SimpleNamespace
 
@@ -164,8 +165,12 @@ def test_in_half_precision_training_sees_the_same_numbers_as_scoring_and_gradien
     wide = [torch.randn(1, heads, 72, WIDTH) for heads in (HEADS, KV_HEADS, KV_HEADS)]
     half = [tensor.bfloat16().requires_grad_() for tensor in wide]
     exact = [tensor.detach().float().requires_grad_() for tensor in half]
-    ours, theirs = (attend(LAYER, *own, None, scaling=0.3, segments=layout)[0] for own in (half, exact))
-    scored, _ = attend(LAYER, *(tensor.detach() for tensor in half), None, scaling=0.3, segments=layout)
+
+    def attended(own: Sequence[Tensor]) -> Tensor:
+        query, key, value = own
+        return attend(LAYER, query, key, value, None, scaling=0.3, segments=layout)[0]
+
+    ours, theirs, scored = attended(half), attended(exact), attended([tensor.detach() for tensor in half])
     assert torch.equal(ours, scored)
     scale = torch.randn_like(theirs)
     mine = torch.autograd.grad((ours * scale).sum(), half)
