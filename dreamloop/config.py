@@ -118,10 +118,13 @@ class Finetune(Section):
     beta: Positive | None = Field(
         None,
         examples=[0.1],
-        description="DPO's beta: how strongly the reference holds. Unset: 0.1 for LoRA, 0.01 for full weights.",
+        description="DPO's beta: how strongly the reference holds. Unset: 0.5 for 'ipo', otherwise 0.1 for LoRA and "
+        "0.01 for full weights.",
     )
     loss_type: Literal["sigmoid", "ipo", "robust"] = Field(
-        "sigmoid", description="DPO's loss; 'robust' is 'sigmoid' for labels of which label_smoothing are wrong."
+        "ipo",
+        description="DPO's loss. 'ipo' ends where a pair is 1/(2 beta) nats per token apart, 'sigmoid' pushes on; "
+        "'robust' is 'sigmoid' for labels of which label_smoothing are wrong.",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Share of wrong labels that 'robust' assumes.")
     rpo_alpha: NotNegative = Field(

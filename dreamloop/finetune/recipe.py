@@ -11,12 +11,14 @@ _UNSET = {
     "lora": {"sft_learning_rate": 2e-4, "dpo_learning_rate": 2e-4, "beta": 0.1},
     "full": {"sft_learning_rate": 1e-5, "dpo_learning_rate": 5e-7, "beta": 0.01},
 }
+_IPO = {"beta": 0.5}  # is a distance to go, 1/(2β) nats per token, and the same for all methods
 
 
 def recipe_of(knobs: Finetune, seed: int) -> Recipe:
     """The configured knobs as a record; what is unset depends on whether LoRA or all weights are trained."""
     same = {name: getattr(knobs, name) for name in Recipe.__slots__ if name in Finetune.model_fields}
-    unset = {name: value for name, value in _UNSET[knobs.method].items() if same[name] is None}
+    usual = _UNSET[knobs.method] | (_IPO if knobs.loss_type == "ipo" else {})
+    unset = {name: value for name, value in usual.items() if same[name] is None}
     patterns = {name: tuple(sorted(same[name].items())) for name in ("rank_pattern", "alpha_pattern")}
     return Recipe(**{**same, **unset, **patterns, "seed": seed, "lora_alpha": knobs.alpha})
 

@@ -27,7 +27,7 @@ def naive_night(base: str, before: Path | None, after: Path, pairs: Sequence[Pai
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415 - as above
 
     tokenizer = AutoTokenizer.from_pretrained(base)
-    plain = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype="bfloat16")
     model: Any = (
         PeftModel.from_pretrained(plain, str(before), is_trainable=True)
         if before
@@ -63,7 +63,7 @@ def _dpo(model: Any, tokenizer: Any, pairs: Sequence[Pair], recipe: Recipe, plac
         {"prompt": _messages(p.context), "chosen": _said(p.chosen), "rejected": _said(p.rejected)} for p in pairs
     ])  # fmt: skip
     size = batch_size(len(pairs), recipe.dpo_batch, recipe.min_steps)
-    knobs = DPOConfig(learning_rate=recipe.dpo_learning_rate, beta=recipe.beta, per_device_train_batch_size=size,
+    knobs = DPOConfig(learning_rate=recipe.dpo_learning_rate, per_device_train_batch_size=size,
                       **_common(place, recipe))  # fmt: skip
     trainer = DPOTrainer(model=model, args=knobs, train_dataset=data, processing_class=tokenizer)
     trainer.train()

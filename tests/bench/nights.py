@@ -18,13 +18,14 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from dose import scored
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from public import Public, load_public
 from trust import pool_of
 
-from dreamloop.config import Config, Night, Replay
+from dreamloop.config import Config, Finetune, Night, Replay
 from dreamloop.cycle import run_night
 from dreamloop.dream.scenarios import pairs_of
 from dreamloop.finetune.recipe import recipe_of
@@ -57,6 +58,9 @@ RESULT = Path(__file__).parent / "results" / "nights.json"
 CONTESTANTS = ("base", "prompted", "naive", "dreamloop")
 ASKED = (5, 10)
 DRAWS = 1000  # of the bootstrap
+DTYPE: Literal["bfloat16"] = "bfloat16"  # twice as fast on a CPU with AMX
+PACK = 2048
+TAUGHT = 60  # twins of a kind, on average over the seeds, from which it counts as taught
 PROMPT = (
     "Check what the user says or is about to do before you answer. If it is right, or if it is a clear wish, say so "
     "and go along with it. If it holds a mistake, contradicts what was said before, is not true, would destroy "
@@ -72,10 +76,12 @@ Floats = NDArray[np.float64]
 
 
 def config_of(pool: Path, logs: Path, seed: int) -> Config:
-    """The defaults. General rows come from one pool of the base's own answers, written once for all."""
+    """The defaults, in bfloat16 like all contestants. General rows come from one pool of the base's own answers, written
+    once for all."""
     return Config(
-        sources=(logs,), seed=seed, night=Night(rewrites=0), replay=Replay(base_answers=False, chat_files=(pool,))
-    )
+        sources=(logs,), seed=seed, dtype=DTYPE, night=Night(rewrites=0),
+        replay=Replay(base_answers=False, chat_files=(pool,)), finetune=Finetune(pack_tokens=PACK),
+    )  # fmt: skip
 
 
 def live(home: Home, config: Config, nights: int) -> None:
@@ -130,7 +136,7 @@ def under(prompt: str, probe: Probe) -> Probe:
 
 def asked(adapter: Path | None, prompt: str, suite: Suite, public: Public) -> Scores:
     """Every number of one contestant at one time, by channel and item."""
-    policy = load_policy(str(ensure_bundled(Home(default_home()).models, Silent())))
+    policy = load_policy(str(ensure_bundled(Home(default_home()).models, Silent())), dtype=DTYPE, pack_tokens=PACK)
     encoder = ChatEncoder(policy.tokenizer)
     who = None
     if adapter:
@@ -176,15 +182,14 @@ class Figure:
     of: Callable[[list[Floats]], float]
 
 
-def figures(suite: Suite, public: Public) -> list[Figure]:
-    """Every figure of the table."""
+def figures(suite: Suite, public: Public, taught: Collection[str]) -> list[Figure]:
+    """Every figure of the table; ``auc``, ``push_back`` and ``accept`` are of the kinds that were taught."""
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
-    dreamed = set(Config().night.kinds)
     kinds = sorted({probe.kind for probe in single})
     found = [_auc(f"auc.{kind}", "probes", [p for p in single if p.kind == kind]) for kind in kinds]
-    trained = [probe for probe in single if probe.kind in dreamed]
+    trained = [probe for probe in single if probe.kind in taught]
     found.append(_auc("auc", "probes", trained))
-    found.append(_auc("auc.untrained", "probes", [probe for probe in single if probe.kind not in dreamed]))
+    found.append(_auc("auc.untaught", "probes", [probe for probe in single if probe.kind not in taught]))
     found += [_auc(f"auc.{kind}", "sided", [p for p in public.sided if p.kind == kind])
               for kind in sorted({probe.kind for probe in public.sided})]  # fmt: skip
     found.append(_rate("push_back", "probes", [p for p in trained if p.side == "wrong"], pushes))
@@ -295,7 +300,8 @@ def line(home: Path, suite: Suite, public: Public, seeds: Sequence[int], nights:
     """The JSON line of everything that is measured."""
     scores = home / "scores"
     base = json.loads((scores / "base.json").read_text())
-    every = figures(suite, public)
+    twins = _taught(home, seeds)
+    every = figures(suite, public, {kind for kind, count in twins.items() if count >= TAUGHT})
 
     def of(name: str, seed: int, night: int) -> Scores:
         path = scores / (f"{name}.json" if name in {"base", "prompted"} else f"{name}-{seed}-{night}.json")
@@ -311,10 +317,22 @@ def line(home: Path, suite: Suite, public: Public, seeds: Sequence[int], nights:
     }
     return {
         "bench": "nights", "seeds": len(seeds), "nights": max(nights), "table": table,
-        "kept": [_kept(home, seed) for seed in seeds], "seconds_a_night": [_seconds(home, seed) for seed in seeds],
+        "twins_a_seed": twins, "kept": [_kept(home, seed) for seed in seeds], "seconds_a_night": [_seconds(home, seed) for seed in seeds],
         "date": datetime.now(UTC).date().isoformat(), "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
         "versions": {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
     }  # fmt: skip
+
+
+def _taught(home: Path, seeds: Sequence[int]) -> dict[str, float]:
+    """Twins of each kind that were trained on over all nights, mean over the seeds."""
+    found: Counter[str] = Counter()
+    for seed in seeds:
+        ledger = Ledger(Home(home / f"seed-{seed}" / "home").ledger)
+        found.update(
+            {shown.kind: shown.taught for night in ledger.past() if not night.rebased for shown in night.shown}
+        )
+        ledger.close()
+    return {kind: round(count / len(seeds), 1) for kind, count in found.most_common()}
 
 
 def _kept(home: Path, seed: int) -> dict[str, int]:

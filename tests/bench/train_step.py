@@ -109,7 +109,10 @@ def ours(kind: str, folder: str, dtype: str, context_gradient: Literal["full", "
     encoder = ChatEncoder(policy.tokenizer)
     policy.add_adapter("candidate", lora(kind), seed=0)
     policy.use("candidate")
-    knobs = Finetune(sft_batch=SFT_BATCH, dpo_batch=DPO_BATCH, min_steps=1, sft_dropout=DROPOUT["sft"], anchor_weight=0)
+    knobs = Finetune(
+        loss_type="sigmoid", sft_batch=SFT_BATCH, dpo_batch=DPO_BATCH, min_steps=1, sft_dropout=DROPOUT["sft"],
+        anchor_weight=0,
+    )  # fmt: skip
     recipe = replace(recipe_of(knobs, seed=0), context_gradient=context_gradient)
     trainer = Trainer(policy, recipe, Silent())
     items = texts(ROWS if kind == "sft" else PAIRS, encoder)

@@ -28,7 +28,8 @@ from dreamloop.model.policy import Policy
 from dreamloop.model.wake import new_adapter
 from dreamloop.records import ChatRow, Message, Pair, Provenance, Recipe, ReplayShare, Step, StepReport
 
-RECIPE = recipe_of(Finetune(dpo_learning_rate=1e-2, sft_learning_rate=1e-3, chosen_floor=5.0), seed=1)
+KNOBS = Finetune(loss_type="sigmoid", dpo_learning_rate=1e-2, sft_learning_rate=1e-3, chosen_floor=5.0)
+RECIPE = recipe_of(KNOBS, seed=1)
 REPLAY = [ChatRow((Message("user", f"hello {k}"),), "The lazy dog answers.", "test") for k in range(3)]
 
 
@@ -217,7 +218,14 @@ def test_training_leaves_evaluation_mode_and_no_checkpointing_behind(tiny: Polic
 def test_full_weights_are_trained_end_to_end(tiny_folder: Path, optim: str) -> None:
     policy = load_policy(str(tiny_folder), kind=WholeWeights)
     policy.add_adapter("candidate", None, 0)
-    knobs = {"method": "full", "optim": optim, "sft_learning_rate": 1e-4, "dpo_learning_rate": 1e-3, "beta": 0.1}
+    knobs = {
+        "method": "full",
+        "optim": optim,
+        "loss_type": "sigmoid",
+        "sft_learning_rate": 1e-4,
+        "dpo_learning_rate": 1e-3,
+        "beta": 0.1,
+    }
     recipe = replace(recipe_of(Finetune.model_validate(knobs), seed=1), chosen_floor=5.0)
     with policy.using(None):
         base = {name: p.detach().clone() for name, p in policy.model.named_parameters()}
