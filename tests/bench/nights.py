@@ -76,8 +76,7 @@ Floats = NDArray[np.float64]
 
 
 def config_of(pool: Path, logs: Path, seed: int) -> Config:
-    """The defaults, in bfloat16 like all contestants. General rows come from one pool of the base's own answers, written
-    once for all."""
+    """The defaults, in bfloat16 like all contestants. General rows come from one pool of the base's own answers."""
     return Config(
         sources=(logs,), seed=seed, dtype=DTYPE, night=Night(rewrites=0),
         replay=Replay(base_answers=False, chat_files=(pool,)), finetune=Finetune(pack_tokens=PACK),
@@ -317,7 +316,8 @@ def line(home: Path, suite: Suite, public: Public, seeds: Sequence[int], nights:
     }
     return {
         "bench": "nights", "seeds": len(seeds), "nights": max(nights), "table": table,
-        "twins_a_seed": twins, "kept": [_kept(home, seed) for seed in seeds], "seconds_a_night": [_seconds(home, seed) for seed in seeds],
+        "twins_a_seed": twins, "kept": [_kept(home, seed) for seed in seeds],
+        "seconds_a_night": [_seconds(home, seed) for seed in seeds],
         "date": datetime.now(UTC).date().isoformat(), "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
         "versions": {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
     }  # fmt: skip
