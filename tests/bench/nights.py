@@ -328,9 +328,8 @@ def _taught(home: Path, seeds: Sequence[int]) -> dict[str, float]:
     found: Counter[str] = Counter()
     for seed in seeds:
         ledger = Ledger(Home(home / f"seed-{seed}" / "home").ledger)
-        found.update(
-            {shown.kind: shown.taught for night in ledger.past() if not night.rebased for shown in night.shown}
-        )
+        for night in (night for night in ledger.past() if not night.rebased):
+            found.update({shown.kind: shown.taught for shown in night.shown})
         ledger.close()
     return {kind: round(count / len(seeds), 1) for kind, count in found.most_common()}
 
