@@ -64,6 +64,7 @@ class Dream(Section):
     )
     alternative_share: Share = Field(0.3, description="Share whose unwanted reply proposes something else instead.")
     corrected_share: Share = Field(0.2, description="Share whose replies name the right value.")
+    bare_share: Share = Field(0.5, description="Share without persona, asides, tone, system prompt or further turns.")
     threshold: float = Field(
         0.75, gt=0, le=1, description="Estimated Jaccard similarity of word triples from which a dream is a repeat."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dreamloop.dream.axes import DEMANDS, INSISTING, LENGTHS, MANNERS, TONES, TURNS, Draw, name_of
+from dreamloop.dream.axes import DEMANDS, FRAMES, INSISTING, LENGTHS, MANNERS, TONES, TURNS, Draw, name_of
 from dreamloop.dream.books import Book, Shelf
 from dreamloop.dream.grammar import expand
 from dreamloop.dream.kinds import WRONGNESS
@@ -30,16 +30,26 @@ class Frame:
     insists with ``insists``. What a frame has not is empty.
     """
 
-    system: str
-    persona: str
-    aside: str
-    tone: str
-    turns: int
-    opening: str
-    opened: str
-    heard: str
-    waits: tuple[str, ...]
-    insists: tuple[str, ...]
+    system: str = ""
+    persona: str = ""
+    aside: str = ""
+    tone: str = ""
+    turns: int = 1
+    opening: str = ""
+    opened: str = ""
+    heard: str = ""
+    waits: tuple[str, ...] = ()
+    insists: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Of the scenarios: those whose replies propose something else or name the right value instead of plainly pushing
+    back, and those that have no frame, so that what is to be learned stands out."""
+
+    alternative: float
+    corrected: float
+    bare: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +70,11 @@ class Sketch:
     replies_by: Hand = "grammar"
 
 
-def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corrected_share: float) -> Sketch:
+def sketch(book: Book, shelf: Shelf, draw: Draw, shares: Shares) -> Sketch:
     """Draw a seed of a kind and dress it.
 
     Args:
         book, shelf: the kind and its language. draw: all choices.
-        alternative_share, corrected_share: of the scenarios whose replies have this manner; the others push back.
     """
     draw.take("kind", book.kind)
     draw.take("language", shelf.language)
@@ -78,10 +87,11 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, alternative_share: float, corre
     said = expand(wording, draw.rng)
     task = draw.even("task", list(book.directions()))
     direction = expand(draw.line("direction", book.directions()[task]), draw.rng)
-    shares = {"push back": 1 - alternative_share - corrected_share, "alternative": alternative_share,
-              "corrected": corrected_share}  # fmt: skip
-    accept, push_back = _replies(book, draw, draw.even("manner", list(MANNERS), shares))
-    frame = _frame(shelf, draw, names[1:], seed.domain)
+    manners = {"push back": 1 - shares.alternative - shares.corrected, "alternative": shares.alternative,
+               "corrected": shares.corrected}  # fmt: skip
+    accept, push_back = _replies(book, draw, draw.even("manner", list(MANNERS), manners))
+    bare = draw.even("frame", list(FRAMES), {"bare": shares.bare, "dressed": 1 - shares.bare}) == "bare"
+    frame = Frame() if bare else _frame(shelf, draw, names[1:], seed.domain)
     return Sketch(
         book.kind, seed, name_of(book.kind, wording), name_of(book.kind, f"{said} {direction}"),
         fill(said, values), _keeping_claims(direction, values), frame,

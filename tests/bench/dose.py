@@ -66,6 +66,9 @@ from dreamloop.records import Pair, Recipe, Twins
 
 RESULT = Path(__file__).parent / "results" / "dose.json"
 FRESH = 64  # twins that nothing trains on
+KINDS = ("notes", "lists")  # what the plan begins with on the bundled model
+ABLATED = 400  # pairs: what the parts of the recipe are worth shows only where something is learned
+PACK = 2048
 TOLD = (
     "probes.auc", "probes.discrimination", "probes.push_back_rate", "probes.accept_rate", "probes.gap",
     "perplexity.prose", "perplexity.code", "perplexity.chat", "perplexity.technical", "capability.arithmetic",
@@ -78,23 +81,25 @@ class Cell:
     """One recipe: so many pairs, at a factor on the learning rates, with other knobs or another way of training."""
 
     name: str
-    pairs: int = 200
-    rate: float = 1.0
+    pairs: int = ABLATED
+    rate: float = 2.0
     knobs: dict[str, Any] = field(default_factory=dict)
-    kinds: tuple[str, ...] = Config().night.kinds
+    kinds: tuple[str, ...] = KINDS
     way: str = ""
 
 
 CELLS = (
-    *(Cell(f"{n} pairs", n) for n in (10, 20, 50, 100, 200)),
-    *(Cell(f"50 pairs, rate x {rate:g}", 50, rate) for rate in (0.1, 0.3, 3.0, 10.0)),
+    *(Cell(f"{n} pairs", n) for n in (10, 20, 50, 100, 200, 400, 600)),
+    *(Cell(f"{ABLATED} pairs, rate x {rate:g}", rate=rate) for rate in (0.1, 0.3, 1.0, 4.0, 10.0)),
     Cell("no anchor", knobs={"anchor_weight": 0.0}),
     Cell("no push-back scenarios", way="right sides only"),
     Cell("SFT only", way="SFT only"),
     Cell("SFT, then DPO", way="SFT, then DPO"),
+    Cell("sigmoid loss", knobs={"loss_type": "sigmoid"}),
     Cell("rank 4", knobs={"r": 4}),
     Cell("rank 32", knobs={"r": 32}),
-    Cell("one kind", kinds=("notes",)),
+    Cell("one kind", kinds=KINDS[:1]),
+    Cell("all kinds", kinds=Config().night.kinds),
     Cell("twins apart", way="twins apart"),
 )
 
@@ -161,16 +166,17 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
     suite = load_suite()
     held_out, novelty = GateTexts(suite.texts()), Novelty()
     config = Config()
-    fresh = dreamed(FRESH, config.night.kinds, 10_000 + seed, held_out, novelty)  # first, and then never again
+    fresh = dreamed(FRESH, KINDS, 10_000 + seed, held_out, novelty)  # first, and then never again
     twins = dreamed(cell.pairs // 2, cell.kinds, seed, held_out, novelty)
     items = Items(suite, lessons=tuple(probes_of(fresh)))
-    policy = load_policy(str(ensure_bundled(Home(default_home()).models, Silent())))
+    folder = str(ensure_bundled(Home(default_home()).models, Silent()))
+    policy = load_policy(folder, dtype="bfloat16", pack_tokens=PACK)
     encoder = ChatEncoder(policy.tokenizer)
     config = config.model_copy(update={"finetune": config.finetune.model_copy(update=cell.knobs)})
     policy.add_adapter("candidate", new_adapter(config), seed)
     recipe = recipe_of(config.finetune, seed)
     recipe = replace(
-        recipe, sft_learning_rate=recipe.sft_learning_rate * cell.rate,
+        recipe, sft_learning_rate=recipe.sft_learning_rate * cell.rate, pack_tokens=PACK,
         dpo_learning_rate=recipe.dpo_learning_rate * cell.rate,
     )  # fmt: skip
     pairs = prepared([pair for one in twins for pair in pairs_of(one)], cell.way, seed)

@@ -38,7 +38,7 @@ from dreamloop.dream import novelty as index
 from dreamloop.dream.axes import Coverage, Draw
 from dreamloop.dream.books import load_shelves
 from dreamloop.dream.novelty import THRESHOLD, Novelty, mark_from, mark_of
-from dreamloop.dream.sketch import sketch, twins_of
+from dreamloop.dream.sketch import Shares, sketch, twins_of
 from dreamloop.paths import default_home, prompts_folder
 
 RESULTS = Path(__file__).resolve().parent / "results" / "novelty.json"
@@ -56,7 +56,7 @@ def real_texts(count: int, seed: int) -> list[str]:
     texts = []
     for k in range(count):
         book = shelf.books[kinds[k % len(kinds)]]
-        drawn = sketch(book, shelf, Draw(rng, coverage), knobs.alternative_share, knobs.corrected_share)
+        drawn = sketch(book, shelf, Draw(rng, coverage), Shares(knobs.alternative_share, knobs.corrected_share, 0.0))
         coverage.add(drawn.axes)
         texts.append(twins_of(drawn).text())
     return texts

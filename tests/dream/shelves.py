@@ -10,7 +10,7 @@ from dreamloop.dream.books import Shelf, load_shelves
 from dreamloop.dream.kinds import SEEDERS, UNPROVEN
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import Author, Dreamer, HeldOut
-from dreamloop.dream.sketch import Sketch, sketch
+from dreamloop.dream.sketch import Shares, Sketch, sketch
 from dreamloop.paths import prompts_folder
 
 SHIPPED = prompts_folder() / "dream"
@@ -27,12 +27,14 @@ def dreamer(
     return Dreamer([PROVABLE], knobs or Dream(), novelty or Novelty(), coverage or Coverage(), held_out, author)
 
 
-def sketches(kind: str, count: int, seed: int = 0, alternative: float = 0.3, corrected: float = 0.2) -> list[Sketch]:
+def sketches(
+    kind: str, count: int, seed: int = 0, alternative: float = 0.3, corrected: float = 0.2, bare: float = 0.0
+) -> list[Sketch]:  # fmt: skip
     """Some sketches of a kind."""
     coverage, rng = Coverage(), random.Random(seed)
     drawn = []
     for _ in range(count):
-        one = sketch(SHELF.books[kind], SHELF, Draw(rng, coverage), alternative, corrected)
+        one = sketch(SHELF.books[kind], SHELF, Draw(rng, coverage), Shares(alternative, corrected, bare))
         coverage.add(one.axes)
         drawn.append(one)
     return drawn

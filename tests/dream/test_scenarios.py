@@ -15,7 +15,7 @@ from dreamloop.dream.sketch import Sketch
 from dreamloop.errors import EngineError
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.reading import load_suite
-from dreamloop.records import Dreamed, Skip, Tally, Twins, flatten
+from dreamloop.records import Axis, Dreamed, Skip, Tally, Twins, flatten
 
 
 def tallies(dreamed: Sequence[Twins]) -> list[Tally]:
@@ -169,3 +169,11 @@ def test_without_an_engine_nobody_can_judge_an_opinion_so_another_kind_takes_its
     kinds = [twins.right.kind for twins in asleep.dream(12, 0).twins]
     assert len(kinds) == 12
     assert "opinions" not in kinds
+
+
+def test_half_of_the_scenarios_have_nothing_around_what_they_are_about() -> None:
+    dreamed = dreamer().dream(40, 2).twins
+    bare = [twins for twins in dreamed if Axis("frame", "bare") in twins.right.axes]
+    assert len(bare) == 20
+    assert all([message.role for message in twins.right.context] == ["user"] for twins in bare)
+    assert not {axis.name for twins in bare for axis in twins.right.axes} & {"persona", "tone", "length", "turns"}
