@@ -289,7 +289,7 @@ class Adapt(Section):
     recent: Count = Field(10, description="Kept nights whose fresh scenarios say how well a kind is told apart.")
     kind_twins: Count = Field(20, description="Fresh twins of a kind that must have been asked before it is judged.")
     survey_twins: int = Field(
-        22, ge=0, description="Twins of each kind by which the base is asked once what can be taught; 0 asks nothing."
+        14, ge=0, description="Twins of each kind by which the base is asked once what can be taught; 0 asks nothing."
     )
     fewest_kinds: Count = Field(4, description="Kinds that a night trains at least, the most promising ones first.")
     good: float = Field(0.85, gt=0.5, lt=1, description="Share told apart, surely, from which a kind is not trained.")

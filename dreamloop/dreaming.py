@@ -8,7 +8,7 @@ the ledger at once; a night that breaks off leaves its twins to the next one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -97,8 +97,11 @@ class Dreaming:
         return tuple(kind for kind in self.config.night.kinds if kind not in UNPROVEN) or _PROVABLE
 
     def survey(self, kinds: Sequence[str], each: int) -> list[Twins]:
-        """So many fresh twins of each kind, for the gate alone; comes after `finish`, which tells of diversity."""
-        dreamed = [self._dream(each, [kind], "lesson", self.seed + 3, None) for kind in kinds]
+        """So many fresh bare twins of each kind, for the gate alone; comes after `finish`, which tells of diversity."""
+        bare = replace(self, config=self.config.model_copy(
+            update={"dream": self.config.dream.model_copy(update={"bare_share": 1.0})}
+        ))  # fmt: skip
+        dreamed = [bare._dream(each, [kind], "lesson", self.seed + 3, None) for kind in kinds]
         return [twins for part in dreamed for twins in part.twins]
 
     def _dream(

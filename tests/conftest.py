@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from dreamloop.config import Config, Gate, Night, Replay, SinceBase, Tonight, Vllm
+from dreamloop.config import Adapt, Config, Gate, Night, Replay, SinceBase, Tonight, Vllm
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
@@ -163,6 +163,7 @@ def config(tiny_folder: Path, small_items: Path, tmp_path: Path, request: pytest
         model=str(tiny_folder),
         sources=(SAMPLES,),
         night=Night(rewrites=2),
+        adapt=Adapt(survey_twins=0),
         replay=Replay(base_answers=False, chat_files=(replay,)),
         gate=Gate(
             items=small_items,
@@ -179,7 +180,7 @@ def config_file(config: Config, tmp_path: Path) -> Path:
     """The same small night for a process of its own."""
     file = tmp_path / "dreamloop.toml"
     file.write_text(
-        f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[night]\nrewrites = 2\n'
+        f'model = "{config.model}"\nsources = ["{SAMPLES}"]\n[night]\nrewrites = 2\n[adapt]\nsurvey_twins = 0\n'
         f'[replay]\nbase_answers = false\nchat_files = ["{config.replay.chat_files[0]}"]\n'
         f'[gate]\nitems = "{config.gate.items}"\nshipped = false\nlesson_twins = 7\n'
         f"[gate.tonight]\n{_lines(config.gate.tonight)}[gate.since_base]\n{_lines(config.gate.since_base)}"
