@@ -95,21 +95,26 @@ def _tonight(course: Course, kinds: tuple[str, ...], why_kinds: str, config: Con
 def _kinds(past: Sequence[PastNight], potentials: Sequence[Potential], config: Config) -> tuple[tuple[str, ...], str]:
     """The kinds worth training: neither good already nor still at chance after many twins; and why not the others.
 
-    Of those left, the ones that are told apart in some wording or begin to be come first, and others fill up: a dose
-    that is spread over everything moves nothing.
+    Of those left, a few at a time are trained, first the ones that are told apart in some wording or begin to be: a
+    dose that is spread over everything moves nothing.
     """
     knobs = config.adapt
-    won, asked, taught = _told_apart(past, knobs.recent)
-    bounds = {kind: wilson(won[kind], asked[kind]) for kind in config.night.kinds if asked[kind] >= knobs.kind_twins}
-    good = [kind for kind, (low, _) in bounds.items() if low >= knobs.good]
+    kept = [night for night in past if night.outcome == "kept"][-knobs.recent :]
+    (won, asked), latest = _told_apart(kept), _told_apart(kept, knobs.kind_twins)
+    taught = Counter[str]()
+    for night in (night for night in past if not night.rebased):
+        taught.update({shown.kind: shown.taught for shown in night.shown})
+    judged = [kind for kind in config.night.kinds if asked[kind] >= knobs.kind_twins]
+    good = [kind for kind in judged if wilson(latest[0][kind], latest[1][kind])[0] >= knobs.good]
     lost = [
-        kind for kind, (_, high) in bounds.items() if high < knobs.teachable and taught[kind] >= knobs.give_up_after
-    ]
+        kind for kind in judged
+        if wilson(won[kind], asked[kind])[1] < knobs.teachable and taught[kind] >= knobs.give_up_after
+    ]  # fmt: skip
     left = [kind for kind in config.night.kinds if kind not in {*good, *lost}]
     for one in potentials:
-        won[one.kind] += max(one.plain, one.shown)
+        won[one.kind] += max(one.plain, one.shown, one.known)
         asked[one.kind] += one.twins
-    first = _promising(left, won, asked, knobs.fewest_kinds) if potentials else left
+    first = _promising(left, won, asked)[: knobs.kinds_at_once] if potentials else left
     told = {
         "told apart well already": good, "still at chance, training it would teach a bias": lost,
         "less promising than the others, so they wait": [kind for kind in left if kind not in first],
@@ -118,22 +123,20 @@ def _kinds(past: Sequence[PastNight], potentials: Sequence[Potential], config: C
     return tuple(kind for kind in left if kind in first), why or "As configured."
 
 
-def _told_apart(past: Sequence[PastNight], recent: int) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """By kind: fresh twins told apart in the latest kept nights, those asked, and all that were ever taught."""
-    won, asked, taught = Counter[str](), Counter[str](), Counter[str]()
-    for night in (night for night in past if not night.rebased):
-        taught.update({shown.kind: shown.taught for shown in night.shown})
-    for night in [night for night in past if night.outcome == "kept"][-recent:]:
-        won.update({shown.kind: shown.candidate for shown in night.shown})
-        asked.update({shown.kind: shown.twins for shown in night.shown})
-    return won, asked, taught
+def _told_apart(nights: Sequence[PastNight], enough: int | None = None) -> tuple[Counter[str], Counter[str]]:
+    """By kind: fresh twins told apart, and those asked, the latest first until there are enough of them."""
+    won, asked = Counter[str](), Counter[str]()
+    for shown in (shown for night in reversed(nights) for shown in night.shown):
+        if enough is None or asked[shown.kind] < enough:
+            won[shown.kind] += shown.candidate
+            asked[shown.kind] += shown.twins
+    return won, asked
 
 
-def _promising(kinds: Sequence[str], won: Mapping[str, int], asked: Mapping[str, int], fewest: int) -> set[str]:
-    """Those surely told apart more often than by chance, and so many at least; what was never asked comes first."""
+def _promising(kinds: Sequence[str], won: Mapping[str, int], asked: Mapping[str, int]) -> list[str]:
+    """Those most surely told apart first, and before them what was never asked."""
     bounds = {kind: wilson(won[kind], asked[kind])[0] if asked[kind] else 1.0 for kind in kinds}
-    best = sorted(kinds, key=lambda kind: (bounds[kind], won[kind] / max(1, asked[kind])), reverse=True)
-    return {*best[:fewest], *(kind for kind in kinds if bounds[kind] > 0.5)}
+    return sorted(kinds, key=lambda kind: (bounds[kind], won[kind] / max(1, asked[kind])), reverse=True)
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, kinds: tuple[str, ...], why_kinds: str) -> Plan:

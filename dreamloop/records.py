@@ -542,13 +542,15 @@ class Potential:
     """Whether the base has anything in a kind that a step could route to its replies.
 
     Of ``twins``, ``plain`` are those in which the wrong side drew more push-back when asked plainly, ``shown`` when
-    asked after solved examples; half of them by chance.
+    asked after solved examples, and ``known`` those whose right side it finds likelier to be said than the wrong one;
+    half of them by chance.
     """
 
     kind: str
     twins: int
     plain: int
     shown: int
+    known: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""What can be taught: does the base tell the two sides of a kind apart, asked plainly, or after solved examples?
+"""What can be taught: does the base tell the two sides of a kind apart, asked plainly, or after solved examples, or
+without saying so: is what is right likelier to be said than what is wrong?
 
-A model that shows no difference in any wording has nothing that a small step could route to its replies; training such
+A model that shows no difference in any of them has nothing that a small step could route to its replies; training such
 a kind teaches a bias. Asked once for each base model and kind, on dreams that nothing is ever trained on.
 """
 
@@ -9,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dreamloop.gate.probes import probes_of, score_probes
+from dreamloop.gate.probes import PROBE_TOKENS, probes_of, score_probes
 from dreamloop.gate.suite import Probe
 from dreamloop.log import Progress
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.policy import Policy
+from dreamloop.model.score import completion_logprobs
 from dreamloop.records import Context, Message, Potential, Scenario, Twins
 
 SHOWN = 2  # twins whose four sides are solved before a question; the shortest of their kind
@@ -31,7 +33,20 @@ def survey(policy: Policy, encoder: ChatEncoder, dreamed: Sequence[Twins], progr
     with policy.using(None):
         once = score_probes(policy, encoder, plain, progress, "base, survey")
         again = score_probes(policy, encoder, shown, progress, "base, survey with examples")
-    return [Potential(kind, len(own), _won(own, once), _won(own, again)) for kind, own in asked.items() if own]
+        unlikely = _unlikely(policy, encoder, plain, progress)
+    return [
+        Potential(kind, len(own), *(_won(own, scores) for scores in (once, again, unlikely)))
+        for kind, own in asked.items()
+        if own
+    ]
+
+
+def _unlikely(policy: Policy, encoder: ChatEncoder, probes: Sequence[Probe], progress: Progress) -> dict[str, float]:
+    """Minus the log-prob of what the user says, in nats, by item; twins differ in nothing but the claim."""
+    said = ["\n".join(turn.content for turn in probe.context if turn.role == "user") for probe in probes]
+    rows = [encoder.prose(text, PROBE_TOKENS) for text in said]
+    scores = completion_logprobs(policy, rows, PROBE_TOKENS, progress, "survey: what is likely, base")
+    return {probe.item: -branches[0].sum().item() for probe, branches in zip(probes, scores, strict=True)}
 
 
 def examples(twins: Sequence[Twins]) -> Context:

@@ -39,7 +39,7 @@ GROUP BY trainings.night, kind
 def potentials(db: sqlite3.Connection, digest: str | None = None) -> list[Potential]:
     """What a base model could be taught, by kind; that of the latest night for None."""
     which = digest or next((row[0] for row in db.execute("SELECT digest FROM models ORDER BY night DESC LIMIT 1")), "")
-    rows = db.execute("SELECT kind, twins, plain, shown FROM surveys WHERE digest = ? ORDER BY kind", [which])
+    rows = db.execute("SELECT kind, twins, plain, shown, known FROM surveys WHERE digest = ? ORDER BY kind", [which])
     return [Potential(*row) for row in rows]
 
 

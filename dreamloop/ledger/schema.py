@@ -228,7 +228,7 @@ def plans(db: Database) -> None:
 _SURVEYS = """
 CREATE TABLE surveys (
     digest TEXT NOT NULL, kind TEXT NOT NULL, night INTEGER NOT NULL REFERENCES nights, twins INTEGER NOT NULL,
-    plain INTEGER NOT NULL, shown INTEGER NOT NULL, PRIMARY KEY (digest, kind)
+    plain INTEGER NOT NULL, shown INTEGER NOT NULL, known INTEGER NOT NULL, PRIMARY KEY (digest, kind)
 );
 """
 

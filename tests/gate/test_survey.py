@@ -37,6 +37,26 @@ def test_the_shortest_twins_of_a_kind_are_shown_and_all_others_asked(tiny: Polic
     assert (found.kind, found.twins) == ("sums", 4)
     assert 0 <= found.plain <= 4
     assert 0 <= found.shown <= 4
+    assert 0 <= found.known <= 4
+
+
+def test_what_is_likelier_to_be_said_is_counted_whichever_replies_there_are(tiny: Policy) -> None:
+    encoder = ChatEncoder(tiny.tokenizer)
+    likely, odd = "the lazy dog answers", "zq xj kv"
+    with tiny.using(None):
+        rows = [encoder.prose(text, 64) for text in (likely, odd)]
+        scores = [branches[0].sum().item() for branches in completion_logprobs(tiny, rows, 64)]
+    assert scores[0] != scores[1]
+    right, wrong = (likely, odd) if scores[0] > scores[1] else (odd, likely)
+    for sides, known in (((right, wrong), 2), ((wrong, right), 0)):
+        dreamed = [_saying(f"s{k}", *sides) for k in range(4)]
+        (found,) = survey(tiny, encoder, dreamed, Silent())
+        assert found.known == known
+
+
+def _saying(name: str, right: str, wrong: str) -> Twins:
+    one = Scenario("sums", "sums/1", "right", name, (Message("user", right),), "Yes.", "No.", "truth")
+    return Twins(one, replace(one, side="wrong", context=(Message("user", wrong),)))
 
 
 def test_what_the_base_tells_apart_is_counted_against_its_own_scores(tiny: Policy) -> None:

@@ -139,7 +139,7 @@ def test_a_plan_comes_back_with_its_night(ledger: Ledger, home: Home) -> None:
 
 
 def test_a_survey_is_of_one_base_and_the_latest_nights_base_is_meant_where_none_is_named(ledger: Ledger) -> None:
-    first, second = Potential("dates", 20, 15, 12), Potential("dates", 20, 9, 11)
+    first, second = Potential("dates", 20, 15, 12, 18), Potential("dates", 20, 9, 11, 10)
     for base, found in (("a", first), ("b", second)):
         night = ended(ledger)
         ledger.record_model(night, base, "cpu", "float32", None, 0.0)
