@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dreamloop.config import Config
 from dreamloop.course import Course, after, beginning, doses
@@ -29,10 +30,9 @@ def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
     if config.adapt.enabled:
         for night in past:
             course = after(course, night, config)
-        kinds, why_kinds = _kinds(past, standing.potentials, config)
-        return _tonight(course, kinds, why_kinds, config, standing)
+        return _tonight(course, _dreams(past, standing.potentials, config), config, standing)
     why = "adapt.enabled is false, so every night is as configured."
-    return _recipe("train", why, course, config, config.night.kinds, why)
+    return _recipe("train", why, course, config, _Dreams(config.night.kinds, why, config.dream.bare_share, why))
 
 
 def applied(config: Config, tonight: Plan) -> Config:
@@ -43,6 +43,7 @@ def applied(config: Config, tonight: Plan) -> Config:
     finetune = {**rates, "push_back_weight": tonight.push_back_weight}
     margins = {"weights": _may_move(config, tonight)}
     return config.model_copy(update={
+        "dream": config.dream.model_copy(update={"bare_share": tonight.bare_share}),
         "night": config.night.model_copy(update=night), "finetune": config.finetune.model_copy(update=finetune),
         "gate": config.gate.model_copy(update={"tonight": config.gate.tonight.model_copy(update=margins)}),
     })  # fmt: skip
@@ -76,20 +77,42 @@ def wilson(won: int, of: int) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def _tonight(course: Course, kinds: tuple[str, ...], why_kinds: str, config: Config, standing: Standing) -> Plan:
+def _tonight(course: Course, dreams: _Dreams, config: Config, standing: Standing) -> Plan:
     if len(course.reverted) >= config.adapt.reverts_most:
         nights = ", ".join(map(str, course.reverted))
         why = (
             f"{len(course.reverted)} nights in a row were not kept ({nights}). Nothing is trained until somebody has "
             f"looked: 'dreamloop show {course.reverted[-1]}', then 'dreamloop plan --go-on'."
         )
-        return _recipe("stop", why, course, config, kinds, why_kinds)
+        return _recipe("stop", why, course, config, dreams)
     if course.spent and standing.serving:
         why = f"{course.spent} So the nights that were kept are learned once more, in one adapter from the base."
-        return _recipe("rebase", why, course, config, kinds, why_kinds)
-    if not kinds and not standing.waiting:
-        return _recipe("skip", f"Nothing to gain: {why_kinds}", course, config, kinds, why_kinds)
-    return _recipe("train", "There is something to learn.", course, config, kinds, why_kinds)
+        return _recipe("rebase", why, course, config, dreams)
+    if not dreams.kinds and not standing.waiting:
+        return _recipe("skip", f"Nothing to gain: {dreams.why_kinds}", course, config, dreams)
+    return _recipe("train", "There is something to learn.", course, config, dreams)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dreams:
+    """What tonight dreams for training, and why."""
+
+    kinds: tuple[str, ...]
+    why_kinds: str
+    bare_share: float
+    why_bare: str
+
+
+def _dreams(past: Sequence[PastNight], potentials: Sequence[Potential], config: Config) -> _Dreams:
+    """Which kinds, and all of them bare until they are surely told apart more often than by chance."""
+    kinds, why = _kinds(past, potentials, config)
+    kept = [night for night in past if night.outcome == "kept"][-config.adapt.recent :]
+    won, asked = _told_apart(kept, config.adapt.kind_twins)
+    told, of = (sum(counts[kind] for kind in kinds) for counts in (won, asked))
+    if wilson(told, of)[0] > 0.5:
+        said = f"As configured: {told} of {of} fresh twins of these kinds were told apart."
+        return _Dreams(kinds, why, config.dream.bare_share, said)
+    return _Dreams(kinds, why, 1.0, "Nothing around what is to be learned, until its fresh twins are told apart.")
 
 
 def _kinds(past: Sequence[PastNight], potentials: Sequence[Potential], config: Config) -> tuple[tuple[str, ...], str]:
@@ -139,7 +162,7 @@ def _promising(kinds: Sequence[str], won: Mapping[str, int], asked: Mapping[str,
     return sorted(kinds, key=lambda kind: (bounds[kind], won[kind] / max(1, asked[kind])), reverse=True)
 
 
-def _recipe(act: Act, why: str, course: Course, config: Config, kinds: tuple[str, ...], why_kinds: str) -> Plan:
+def _recipe(act: Act, why: str, course: Course, config: Config, dreams: _Dreams) -> Plan:
     knobs = config.adapt
     sizes = doses(config)
     behavioural = dose(sizes[min(course.level, len(sizes) - 1)], course.caution)
@@ -151,9 +174,10 @@ def _recipe(act: Act, why: str, course: Course, config: Config, kinds: tuple[str
         Choice("learning rates", f"×{rate:g}", "They rise with the dose, after it was too small."),
         Choice("night.replay_share", f"{course.replay:g}", course.why_replay),
         Choice("finetune.push_back_weight", f"{weight:g}", course.why_sides),
-        Choice("kinds", ", ".join(kinds) or "none", why_kinds),
+        Choice("kinds", ", ".join(dreams.kinds) or "none", dreams.why_kinds),
+        Choice("dream.bare_share", f"{dreams.bare_share:g}", dreams.why_bare),
     )
-    return Plan(act, behavioural, rate, course.replay, weight, kinds, choices)
+    return Plan(act, behavioural, rate, course.replay, weight, dreams.bare_share, dreams.kinds, choices)
 
 
 def dose(pairs: int, caution: float) -> int:

@@ -62,9 +62,11 @@ class Dream(Section):
     template_share: float = Field(
         0.02, gt=0, le=1, description="Largest share of a kind's dreams that may be one sentence with other values."
     )
-    alternative_share: Share = Field(0.3, description="Share whose unwanted reply proposes something else instead.")
-    corrected_share: Share = Field(0.2, description="Share whose replies name the right value.")
-    bare_share: Share = Field(0.5, description="Share without persona, asides, tone, system prompt or further turns.")
+    alternative_share: Share = Field(
+        0.3, description="Share of those that are not bare whose unwanted reply proposes something else instead."
+    )
+    corrected_share: Share = Field(0.2, description="Share of those whose replies name the right value.")
+    bare_share: Share = Field(0.5, description="Share with plain replies and nothing around what they are about.")
     threshold: float = Field(
         0.75, gt=0, le=1, description="Estimated Jaccard similarity of word triples from which a dream is a repeat."
     )

@@ -604,7 +604,8 @@ class Plan:
 
     ``behavioural`` are preference pairs, ``rate`` the factor on all learning rates, ``replay_share`` the share of
     general examples, ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds``
-    those that are dreamed for training. ``choices`` explain each of them.
+    those that are dreamed for training, ``bare_share`` of which have nothing around what they are about. ``choices``
+    explain each of them.
     """
 
     act: Act
@@ -612,6 +613,7 @@ class Plan:
     rate: float
     replay_share: float
     push_back_weight: float
+    bare_share: float
     kinds: tuple[str, ...]
     choices: tuple[Choice, ...]
 

@@ -167,6 +167,17 @@ def test_a_kind_that_stays_at_chance_is_given_up_after_enough_twins_of_it() -> N
     assert "dates" in plan(untrained, CONFIG, BARE).kinds
 
 
+def test_dreams_are_bare_until_fresh_ones_are_told_apart() -> None:
+    one = Config(night=Night(kinds=("dates",)))
+    assert plan([], one, BARE).bare_share == 1.0
+    chance = [night(n, learned=0.006, shown=shown(2)) for n in range(1, 6)]  # 10 of 20
+    assert plan(chance, one, BARE).bare_share == 1.0
+    learned = [night(n, learned=0.006, shown=shown(3)) for n in range(1, 6)]  # 15 of 20: at least 0.57
+    tonight = plan(learned, one, BARE)
+    assert applied(one, tonight).dream.bare_share == tonight.bare_share == one.dream.bare_share == 0.5
+    assert "15 of 20" in why(tonight, "dream.bare_share")
+
+
 def asked(kind: str, plain: int, shown: int, known: int = 0, twins: int = 20) -> Potential:
     return Potential(kind, twins, plain, shown, known)
 

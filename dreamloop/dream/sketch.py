@@ -44,8 +44,8 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Of the scenarios: those whose replies propose something else or name the right value instead of plainly pushing
-    back, and those that have no frame, so that what is to be learned stands out."""
+    """Of the scenarios: those that have no frame and plain replies, so that what is to be learned stands out; of the
+    others, those whose replies propose something else or name the right value instead of plainly pushing back."""
 
     alternative: float
     corrected: float
@@ -87,10 +87,10 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, shares: Shares) -> Sketch:
     said = expand(wording, draw.rng)
     task = draw.even("task", list(book.directions()))
     direction = expand(draw.line("direction", book.directions()[task]), draw.rng)
+    bare = draw.even("frame", list(FRAMES), {"bare": shares.bare, "dressed": 1 - shares.bare}) == "bare"
     manners = {"push back": 1 - shares.alternative - shares.corrected, "alternative": shares.alternative,
                "corrected": shares.corrected}  # fmt: skip
-    accept, push_back = _replies(book, draw, draw.even("manner", list(MANNERS), manners))
-    bare = draw.even("frame", list(FRAMES), {"bare": shares.bare, "dressed": 1 - shares.bare}) == "bare"
+    accept, push_back = _replies(book, draw, "push back" if bare else draw.even("manner", list(MANNERS), manners))
     frame = Frame() if bare else _frame(shelf, draw, names[1:], seed.domain)
     return Sketch(
         book.kind, seed, name_of(book.kind, wording), name_of(book.kind, f"{said} {direction}"),
