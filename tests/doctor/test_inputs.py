@@ -149,7 +149,7 @@ def test_replay_says_what_there_is_and_what_cannot_be_read(tmp_path: Path) -> No
 
 def test_the_phrase_books_are_read_and_a_damaged_one_of_the_users_is_named(tmp_path: Path) -> None:
     found = dreams(Config())
-    assert (found.level, found.said) == ("good", "16 kinds in 12 domains, in en")
+    assert (found.level, found.said) == ("good", "18 kinds in 12 domains, in en")
     assert dreams(Config(night=Night(kinds=()))).level == "note"
     (tmp_path / "en").mkdir()
     (tmp_path / "en" / "facts.md").write_text("placeholders:\n\n## facts\n- too | few\n")
