@@ -27,7 +27,7 @@ def naive_night(base: str, before: Path | None, after: Path, pairs: Sequence[Pai
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415 - as above
 
     tokenizer = AutoTokenizer.from_pretrained(base)
-    plain = AutoModelForCausalLM.from_pretrained(base, dtype="bfloat16")
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
     model: Any = (
         PeftModel.from_pretrained(plain, str(before), is_trainable=True)
         if before

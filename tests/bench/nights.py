@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from dose import scored
@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from public import Public, load_public
 from trust import pool_of
 
-from dreamloop.config import Config, Finetune, Night, Replay
+from dreamloop.config import Config, Night, Replay
 from dreamloop.cycle import run_night
 from dreamloop.dream.scenarios import pairs_of
 from dreamloop.finetune.recipe import recipe_of
@@ -58,8 +58,6 @@ RESULT = Path(__file__).parent / "results" / "nights.json"
 CONTESTANTS = ("base", "prompted", "naive", "dreamloop")
 ASKED = (5, 10)
 DRAWS = 1000  # of the bootstrap
-DTYPE: Literal["bfloat16"] = "bfloat16"  # twice as fast on a CPU with AMX
-PACK = 2048
 TAUGHT = 60  # twins of a kind, on average over the seeds, from which it counts as taught
 PROMPT = (
     "Check what the user says or is about to do before you answer. If it is right, or if it is a clear wish, say so "
@@ -76,11 +74,10 @@ Floats = NDArray[np.float64]
 
 
 def config_of(pool: Path, logs: Path, seed: int) -> Config:
-    """The defaults, in bfloat16 like all contestants. General rows come from one pool of the base's own answers."""
+    """The defaults, in float32 like all contestants. General rows come from one pool of the base's own answers."""
     return Config(
-        sources=(logs,), seed=seed, dtype=DTYPE, night=Night(rewrites=0),
-        replay=Replay(base_answers=False, chat_files=(pool,)), finetune=Finetune(pack_tokens=PACK),
-    )  # fmt: skip
+        sources=(logs,), seed=seed, night=Night(rewrites=0), replay=Replay(base_answers=False, chat_files=(pool,))
+    )
 
 
 def live(home: Home, config: Config, nights: int) -> None:
@@ -135,7 +132,7 @@ def under(prompt: str, probe: Probe) -> Probe:
 
 def asked(adapter: Path | None, prompt: str, suite: Suite, public: Public) -> Scores:
     """Every number of one contestant at one time, by channel and item."""
-    policy = load_policy(str(ensure_bundled(Home(default_home()).models, Silent())), dtype=DTYPE, pack_tokens=PACK)
+    policy = load_policy(str(ensure_bundled(Home(default_home()).models, Silent())))
     encoder = ChatEncoder(policy.tokenizer)
     who = None
     if adapter:
