@@ -7,7 +7,7 @@ the ledger at once; a night that breaks off leaves its twins to the next one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,7 @@ from dreamloop.dream.books import Shelf, book_folders, load_shelves
 from dreamloop.dream.diversity import diversity, falling, known_values
 from dreamloop.dream.kinds import SEEDERS, UNPROVEN
 from dreamloop.dream.novelty import Novelty
-from dreamloop.dream.scenarios import Author, Dreamer, repeats_refused
+from dreamloop.dream.scenarios import Author, Dreamer, HeldOut, repeats_refused
 from dreamloop.errors import UnusableRow
 from dreamloop.ledger.store import Ledger
 from dreamloop.log import Progress
@@ -28,8 +28,6 @@ from dreamloop.model.engine import Writer
 from dreamloop.records import Context, Dreamed, Skip, Twins
 
 _PROVABLE = tuple(kind for kind in SEEDERS if kind not in UNPROVEN)
-
-HeldOut = Callable[[Sequence[str]], bool]
 
 
 @dataclass
@@ -139,7 +137,7 @@ class Dreaming:
     def _left_over(self, count: int) -> list[Twins]:
         """Twins of a night that broke off, of kinds that are still wished for and not near what the gate asks now."""
         taken = [twins for twins in self.ledger.pending_twins() if twins.right.kind in self.kinds][:count]
-        near = [t for t in taken if self.held_out([m.content for s in (t.right, t.wrong) for m in s.context])]
+        near = [twins for twins in taken if self.held_out(twins.turns())]
         self.ledger.take_up(self.number, taken)
         if near:
             self.ledger.record_skips(self.number, [Skip("dream", "too close to a gate item", len(near))])

@@ -242,6 +242,10 @@ class Twins:
         """Both situations as one text, under which twins are remembered."""
         return f"{flatten(self.right.context)} {flatten(self.wrong.context)}"
 
+    def turns(self) -> tuple[str, ...]:
+        """Everything that is said on either side, turn by turn."""
+        return tuple(message.content for side in (self.right, self.wrong) for message in side.context)
+
 
 @dataclass(frozen=True, slots=True)
 class Diversity:

@@ -5,14 +5,11 @@ Stacked nights add up what each cost; one adapter trained on all their pairs pay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dreamloop.dream.scenarios import pairs_of
+from dreamloop.dream.scenarios import HeldOut, pairs_of
 from dreamloop.ledger.store import Ledger
 from dreamloop.records import ChatRow, Pair, Twins
-
-HeldOut = Callable[[Sequence[str]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ def learned_by(ledger: Ledger, generation: int, most: int, held_out: HeldOut) ->
             elif len(mined) + 2 * len(twins) < most:
                 mined[pair.digest] = pair
         for one in ledger.twins_of(night):
-            if held_out([message.content for side in (one.right, one.wrong) for message in side.context]):
+            if held_out(one.turns()):
                 close += 2
             elif len(mined) + 2 * len(twins) + 1 < most:
                 twins[one.right.twin] = one

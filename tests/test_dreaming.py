@@ -8,7 +8,8 @@ import pytest
 
 from dreamloop.config import Config, Dream, Gate, Night
 from dreamloop.dream.novelty import Novelty
-from dreamloop.dreaming import Dreaming, HeldOut
+from dreamloop.dream.scenarios import HeldOut
+from dreamloop.dreaming import Dreaming
 from dreamloop.errors import EngineError
 from dreamloop.ledger.history import History
 from dreamloop.ledger.store import Ledger

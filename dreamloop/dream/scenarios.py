@@ -21,7 +21,7 @@ from dreamloop.dream.faithful import unproven
 from dreamloop.dream.kinds import UNPROVEN
 from dreamloop.dream.novelty import Novelty, mark_of
 from dreamloop.dream.portions import instead, portions, technical_share
-from dreamloop.dream.sketch import Shares, Sketch, sketch, twins_of
+from dreamloop.dream.sketch import Sketch, sketch, twins_of
 from dreamloop.errors import ConfigError
 from dreamloop.records import Axis, Dreamed, Pair, Provenance, Scenario, Skip, Twins
 
@@ -130,8 +130,7 @@ class Dreamer:
         draw = Draw(rng, self.coverage)
         shelves = {shelf.language: shelf for shelf in self.shelves if kind in shelf.books}
         shelf = shelves[draw.even("language", list(shelves))]
-        shares = Shares(self.knobs.alternative_share, self.knobs.corrected_share, self.knobs.bare_share)
-        drawn = sketch(shelf.books[kind], shelf, draw, shares)
+        drawn = sketch(shelf.books[kind], shelf, draw, self.knobs)
         self.coverage.add(drawn.axes)
         return drawn
 

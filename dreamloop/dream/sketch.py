@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dreamloop.config import Dream
 from dreamloop.dream.axes import DEMANDS, FRAMES, INSISTING, LENGTHS, MANNERS, TONES, TURNS, Draw, name_of
 from dreamloop.dream.books import Book, Shelf
 from dreamloop.dream.grammar import expand
@@ -43,16 +44,6 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
-    """Of the scenarios: those that have no frame and plain replies, so that what is to be learned stands out; of the
-    others, those whose replies propose something else or name the right value instead of plainly pushing back."""
-
-    alternative: float
-    corrected: float
-    bare: float
-
-
-@dataclass(frozen=True, slots=True)
 class Sketch:
     """Both sides of a scenario. ``accept`` and ``push_back`` are replies whose claims are slots."""
 
@@ -70,11 +61,11 @@ class Sketch:
     replies_by: Hand = "grammar"
 
 
-def sketch(book: Book, shelf: Shelf, draw: Draw, shares: Shares) -> Sketch:
+def sketch(book: Book, shelf: Shelf, draw: Draw, knobs: Dream) -> Sketch:
     """Draw a seed of a kind and dress it.
 
     Args:
-        book, shelf: the kind and its language. draw: all choices.
+        book, shelf: the kind and its language. draw: all choices. knobs: the shares of bare ones and of manners.
     """
     draw.take("kind", book.kind)
     draw.take("language", shelf.language)
@@ -87,9 +78,9 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, shares: Shares) -> Sketch:
     said = expand(wording, draw.rng)
     task = draw.even("task", list(book.directions()))
     direction = expand(draw.line("direction", book.directions()[task]), draw.rng)
-    bare = draw.even("frame", list(FRAMES), {"bare": shares.bare, "dressed": 1 - shares.bare}) == "bare"
-    manners = {"push back": 1 - shares.alternative - shares.corrected, "alternative": shares.alternative,
-               "corrected": shares.corrected}  # fmt: skip
+    bare = draw.even("frame", list(FRAMES), {"bare": knobs.bare_share, "dressed": 1 - knobs.bare_share}) == "bare"
+    other, right = knobs.alternative_share, knobs.corrected_share
+    manners = {"push back": 1 - other - right, "alternative": other, "corrected": right}
     accept, push_back = _replies(book, draw, "push back" if bare else draw.even("manner", list(MANNERS), manners))
     frame = Frame() if bare else _frame(shelf, draw, names[1:], seed.domain)
     return Sketch(

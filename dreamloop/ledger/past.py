@@ -11,14 +11,15 @@ from dreamloop.records import Change, KindShown, Measure, PastNight, Potential
 
 # The trial that was judged last is the one that was kept or not.
 _LAST = "(SELECT night, max(attempt) FROM trials GROUP BY night)"
-_NIGHTS = """
+REBASED = "(SELECT night FROM plans WHERE json_extract(plan, '$.act') = 'rebase')"  # began at the base once more
+_NIGHTS = f"""
 SELECT night, outcome,
     coalesce((SELECT json_array_length(report, '$.steps') FROM trainings WHERE trainings.night = endings.night), 0),
     coalesce((SELECT scale FROM trials WHERE trials.night = endings.night ORDER BY attempt DESC LIMIT 1), 1.0),
     night IN (SELECT night FROM go_aheads),
-    night IN (SELECT night FROM plans WHERE json_extract(plan, '$.act') = 'rebase')
+    night IN {REBASED}
 FROM endings ORDER BY night
-"""
+"""  # noqa: S608 - the constant above
 _MEASURES = f"""
 SELECT night, name, unit, base, incumbent, candidate, change, low, high, margin,
     base_change, base_low, base_high, base_margin, items, clusters, census, informative

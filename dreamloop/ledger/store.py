@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamloop.ledger.database import context_json, context_of
 from dreamloop.ledger.dreams import DreamRows
-from dreamloop.ledger.past import past_nights, potentials
+from dreamloop.ledger.past import REBASED, past_nights, potentials
 from dreamloop.records import (
     ChatRow,
     Collected,
@@ -156,9 +156,8 @@ class Ledger(DreamRows):
         One that began at the base once more has learned those of its own night, whatever served before it.
         """
         rows = self._rows(
-            "WITH RECURSIVE line(night, depth) AS (SELECT ?, 0 UNION SELECT incumbent, depth + 1 FROM models "
-            "JOIN line USING (night) WHERE incumbent IS NOT NULL AND night NOT IN "
-            "(SELECT night FROM plans WHERE json_extract(plan, '$.act') = 'rebase')) "
+            "WITH RECURSIVE line(night, depth) AS (SELECT ?, 0 UNION SELECT incumbent, depth + 1 FROM models "  # noqa: S608
+            f"JOIN line USING (night) WHERE incumbent IS NOT NULL AND night NOT IN {REBASED}) "
             "SELECT night FROM line ORDER BY depth", [generation],
         )  # fmt: skip
         return [night for (night,) in rows]

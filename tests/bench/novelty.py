@@ -38,7 +38,7 @@ from dreamloop.dream import novelty as index
 from dreamloop.dream.axes import Coverage, Draw
 from dreamloop.dream.books import load_shelves
 from dreamloop.dream.novelty import THRESHOLD, Novelty, mark_from, mark_of
-from dreamloop.dream.sketch import Shares, sketch, twins_of
+from dreamloop.dream.sketch import sketch, twins_of
 from dreamloop.paths import default_home, prompts_folder
 
 RESULTS = Path(__file__).resolve().parent / "results" / "novelty.json"
@@ -51,12 +51,12 @@ CHUNK = 10_000
 def real_texts(count: int, seed: int) -> list[str]:
     """Texts of dreamed twins, without any check."""
     (shelf,) = load_shelves([prompts_folder() / "dream"], ["en"], Config().night.kinds)
-    rng, coverage, knobs = random.Random(seed), Coverage(), Dream()
+    rng, coverage, knobs = random.Random(seed), Coverage(), Dream(bare_share=0.0)
     kinds = list(shelf.books)
     texts = []
     for k in range(count):
         book = shelf.books[kinds[k % len(kinds)]]
-        drawn = sketch(book, shelf, Draw(rng, coverage), Shares(knobs.alternative_share, knobs.corrected_share, 0.0))
+        drawn = sketch(book, shelf, Draw(rng, coverage), knobs)
         coverage.add(drawn.axes)
         texts.append(twins_of(drawn).text())
     return texts

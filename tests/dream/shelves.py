@@ -10,7 +10,7 @@ from dreamloop.dream.books import Shelf, load_shelves
 from dreamloop.dream.kinds import SEEDERS, UNPROVEN
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import Author, Dreamer, HeldOut
-from dreamloop.dream.sketch import Shares, Sketch, sketch
+from dreamloop.dream.sketch import Sketch, sketch
 from dreamloop.paths import prompts_folder
 
 SHIPPED = prompts_folder() / "dream"
@@ -32,9 +32,10 @@ def sketches(
 ) -> list[Sketch]:  # fmt: skip
     """Some sketches of a kind."""
     coverage, rng = Coverage(), random.Random(seed)
+    knobs = Dream(alternative_share=alternative, corrected_share=corrected, bare_share=bare)
     drawn = []
     for _ in range(count):
-        one = sketch(SHELF.books[kind], SHELF, Draw(rng, coverage), Shares(alternative, corrected, bare))
+        one = sketch(SHELF.books[kind], SHELF, Draw(rng, coverage), knobs)
         coverage.add(one.axes)
         drawn.append(one)
     return drawn

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from shelves import KINDS, SHELF, SHIPPED, dreamer, sketches
 
+from dreamloop.config import Dream
 from dreamloop.dream.axes import Coverage, Draw
 from dreamloop.dream.books import book_folders, load_shelves
 from dreamloop.dream.kinds import SEEDERS, WRONGNESS
-from dreamloop.dream.sketch import Shares, sketch, twins_of
+from dreamloop.dream.sketch import sketch, twins_of
 from dreamloop.errors import ConfigError
 
 OWN = """placeholders: claim, name, other, subject
@@ -152,8 +153,8 @@ def test_replies_have_choices_like_every_other_phrase(tmp_path: Path) -> None:
     (tmp_path / "en").mkdir()
     (tmp_path / "en" / "sailing.md").write_text(OWN.replace("Aye, that is it.", "Aye, [that|this] is it."))
     (shelf,) = load_shelves([SHIPPED, tmp_path], ["en"], ["sailing"])
-    draw = Draw(random.Random(0), Coverage())
-    said = {sketch(shelf.books["sailing"], shelf, draw, Shares(0.0, 0.0, 0.0)).accept for _ in range(20)}
+    draw, knobs = Draw(random.Random(0), Coverage()), Dream(alternative_share=0, corrected_share=0, bare_share=0)
+    said = {sketch(shelf.books["sailing"], shelf, draw, knobs).accept for _ in range(20)}
     assert said == {"Aye, that is it.", "Aye, this is it."}
 
 
