@@ -157,8 +157,8 @@ def _told_apart(nights: Sequence[PastNight], enough: int | None = None) -> tuple
 
 
 def _promising(kinds: Sequence[str], won: Mapping[str, int], asked: Mapping[str, int]) -> list[str]:
-    """Those most surely told apart first, and before them what was never asked."""
-    bounds = {kind: wilson(won[kind], asked[kind])[0] if asked[kind] else 1.0 for kind in kinds}
+    """Those most surely told apart first, and before them what was never asked about."""
+    bounds = {kind: wilson(won[kind], asked[kind])[0] if kind in asked else 1.0 for kind in kinds}
     return sorted(kinds, key=lambda kind: (bounds[kind], won[kind] / max(1, asked[kind])), reverse=True)
 
 

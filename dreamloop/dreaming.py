@@ -27,6 +27,7 @@ from dreamloop.log import Progress
 from dreamloop.model.engine import Writer
 from dreamloop.records import Context, Dreamed, Skip, Twins
 
+_OTHERS = 1 / 3  # of the lessons are of kinds that are not trained tonight
 _PROVABLE = tuple(kind for kind in SEEDERS if kind not in UNPROVEN)
 
 
@@ -36,7 +37,7 @@ class Dreaming:
 
     Args:
         number, seed: of the night. config, ledger: the night's.
-        kinds: those to train on; lessons are of all that are configured.
+        kinds: those to train on.
         index: the file of the novelty index.
         held_out: whether any of some texts comes near a gate item or a replay prompt.
         serving: whether an adapter serves, and therefore writes. progress: where to show long steps.
@@ -79,28 +80,38 @@ class Dreaming:
         self._dream(count - len(self.ready), self.kinds, "training", self.seed, author)
 
     def finish(self, count: int) -> tuple[list[Twins], list[Twins]]:
-        """``count`` twins to train on, the missing ones by grammar, and fresh ones for the gate's eyes only.
-
-        Lessons are of all kinds that are configured, or of all there are where none is.
-        """
+        """``count`` twins to train on, the missing ones by grammar, and fresh ones for the gate's eyes only."""
         self._dream(count - len(self.ready), self.kinds, "training", self.seed + 1, None)
-        kinds = self.config.night.kinds
+        lessons = self._lessons()
+        self._note_diversity(self._shelves(self.config.night.kinds or _PROVABLE))
+        return self.ready[:count], lessons
+
+    def _lessons(self) -> list[Twins]:
+        """Most are of tonight's kinds, so that a few nights show what these learn; some ask what became of the others.
+
+        Where tonight has no kinds of its own, all that are configured share them, or all there are.
+        """
         provable = self.provable()
-        lessons = self._dream(self.config.gate.lesson_twins, provable, "lesson", self.seed + 2, None)
-        self._note_diversity(self._shelves(kinds or provable))
-        return self.ready[:count], list(lessons.twins)
+        own = [kind for kind in provable if kind in self.kinds]
+        others = [kind for kind in provable if kind not in own]
+        count = self.config.gate.lesson_twins
+        rest = count if not own else round(count * _OTHERS) if others else 0
+        drawn = [
+            self._dream(count - rest, own, "lesson", self.seed + 2, None),
+            self._dream(rest, others, "lesson", self.seed + 4, None),
+        ]
+        return [twins for part in drawn for twins in part.twins]
 
     def provable(self) -> tuple[str, ...]:
         """The configured kinds that need no judge, or all there are where none is configured."""
         return tuple(kind for kind in self.config.night.kinds if kind not in UNPROVEN) or _PROVABLE
 
-    def survey(self, kinds: Sequence[str], each: int) -> list[Twins]:
+    def survey(self, kinds: Sequence[str], each: int) -> dict[str, Sequence[Twins]]:
         """So many fresh bare twins of each kind, for the gate alone; comes after `finish`, which tells of diversity."""
         bare = replace(self, config=self.config.model_copy(
             update={"dream": self.config.dream.model_copy(update={"bare_share": 1.0})}
         ))  # fmt: skip
-        dreamed = [bare._dream(each, [kind], "lesson", self.seed + 3, None) for kind in kinds]
-        return [twins for part in dreamed for twins in part.twins]
+        return {kind: bare._dream(each, [kind], "lesson", self.seed + 3, None).twins for kind in kinds}
 
     def _dream(
         self, count: int, kinds: Sequence[str], use: Literal["training", "lesson"], seed: int, author: Author | None

@@ -356,7 +356,7 @@ class Step:
     on general answers, ``dpo`` on pairs, ``guard`` the SFT term on their chosen side, ``anchor`` KL to the base;
     ``loss`` is their weighted sum. Gradient norms are those before clipping: of all, of the behavioural part and of
     the replay part. ``chosen``, ``rejected`` and ``margin`` are mean log-probs per token of the step's pairs before
-    the step, ``chosen_change`` is against the reference, ``entropy`` that of the next-token distribution at reply
+    the step, ``chosen_change`` is against the start of the phase, ``entropy`` that of the next-token distribution at reply
     tokens. ``update_norm`` is how far the step moved the model, ``drift`` how far it now is from the night's start
     (Frobenius, over all weights). ``packing`` is the filled share of the forward passes.
     """

@@ -95,7 +95,7 @@ def test_where_the_budget_is_spent_the_kept_nights_are_learned_once_more_from_th
 
 
 def test_the_first_night_asks_once_what_the_base_could_be_taught(home: Home, config: Config) -> None:
-    asking = config.adapt.model_copy(update={"survey_twins": 4})  # two to show, two to ask
+    asking = config.adapt.model_copy(update={"survey_twins": 3})  # one to show, two to ask
     records = [run(home, config.model_copy(update={"adapt": asking})) for _ in range(2)]
     assert ["survey" in {stage["stage"] for stage in record.stages} for record in records] == [True, False]
     found = History(home.ledger, home.lock).potentials()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,14 @@ def test_an_index_that_is_ahead_of_its_ledger_is_begun_anew(ledger: Ledger) -> N
     assert index.reached == ledger.last_dream()
     assert all(index.knows(twins.text()) for twins in first.ready)
     index.close()
+
+
+def test_most_lessons_are_of_tonights_kinds_and_some_of_the_others(ledger: Ledger) -> None:
+    tonight = replace(asleep(ledger), kinds=("notes", "sums"))
+    taught, lessons = tonight.finish(6)
+    assert {one.right.kind for one in taught} == {"notes", "sums"}
+    own = [one for one in lessons if one.right.kind in {"notes", "sums"}]
+    assert (len(own), len(lessons)) == (6, 9)
 
 
 def test_without_kinds_only_the_gate_gets_fresh_ones(ledger: Ledger) -> None:

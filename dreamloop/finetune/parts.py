@@ -82,12 +82,17 @@ class SftRows:
 
 
 class Pairs:
-    """Weighted mean over pairs of the preference loss, and of the guard of the chosen reply."""
+    """Weighted mean over pairs of the preference loss, and of the guard of the chosen reply.
+
+    ``references`` and ``starts`` are each row's branches as the reference and the policy before the phase score them.
+    """
 
     def __init__(
-        self, rows: Sequence[Row], references: Sequence[Sequence[Tensor]], weights: Sequence[float], recipe: Recipe
-    ) -> None:
-        self.rows, self.references, self.weights, self.recipe = rows, references, weights, recipe
+        self, rows: Sequence[Row], references: Sequence[Sequence[Tensor]], starts: Sequence[Sequence[Tensor]],
+        weights: Sequence[float], recipe: Recipe,
+    ) -> None:  # fmt: skip
+        self.rows, self.references, self.starts = rows, references, starts
+        self.weights, self.recipe = weights, recipe
         self.entropy = 0.0
         self.told: list[tuple[float, ...]] = []
 
@@ -106,7 +111,8 @@ class Pairs:
         )
         guard = losses.sft(chosen)
         logit = losses.dpo_logit(chosen.sum(), rejected.sum(), was[CHOSEN].sum(), was[REJECTED].sum())
-        values = (preference, guard, logit, chosen.mean(), rejected.mean(), chosen.mean() - was[CHOSEN].mean())
+        change = chosen.mean() - self.starts[row][CHOSEN].mean().to(chosen.device)
+        values = (preference, guard, logit, chosen.mean(), rejected.mean(), change)
         self.told.append(tuple(torch.stack(values).detach().tolist()))
         return preference + knobs.rpo_alpha * guard
 

@@ -14,6 +14,7 @@ from dreamloop.finetune import losses
 from dreamloop.finetune.mix import anchor_rows, stratified_batches, twin_batches
 from dreamloop.finetune.parts import KlAnchor, Pairs, Part, SftRows
 from dreamloop.finetune.recipe import batch_size, rate_factor
+from dreamloop.finetune.rows import CHOSEN, REJECTED
 from dreamloop.finetune.step import Trainer
 from dreamloop.model.encode import Row
 from dreamloop.model.score import completion_logprobs
@@ -45,18 +46,20 @@ def sft_phase(trainer: Trainer, rows: Sequence[Row], replay: Sequence[Sequence[R
 
 
 def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Sequence[Row]]) -> Scores:
-    """One pass over the pairs with the anchor on replay rows by source; returns the reference's scores.
+    """One pass over the pairs with the anchor on replay rows by source; returns their scores at its start.
 
-    The reference is the policy at the start of the phase, scored once with dropout off, in the very packs that
+    The reference is the base model, as TRL takes it for an adapter. Were it last night's adapter, every night would
+    ask for the whole distance once more, and what is learned already would be pushed on for ever; so a pair that is
+    far enough apart asks for nothing. Reference and start are scored once with dropout off, in the very packs that
     training uses, because in bfloat16 another shape rounds otherwise.
 
     Raises:
-        InvariantBroken: the first loss is not what it is where policy and reference are the same.
+        InvariantBroken: the first loss is not what follows from the scores of reference and start.
     """
     recipe, policy = trainer.recipe, trainer.policy
     policy.set_dropout("candidate", 0.0)
     batches = twin_batches(rows, batch_size(len(rows), recipe.dpo_batch, recipe.min_steps), recipe.seed)
-    reference = score_batches(trainer, rows, batches)
+    start, reference = _scored(trainer, rows, batches)
     budget = trainer.accumulator.pack_tokens
     optimizer = trainer.optimizer("dpo", recipe.dpo_learning_rate)
     # With dropout at 0 evaluation mode changes no number and keeps cached kernels, but there it silently switches
@@ -71,18 +74,21 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
             def parts(batch: list[Pair] = batch, general: list[Row] = general, index: int = index) -> list[Part]:
                 # Where memory ended in the first step, the packs are smaller now and so must be the reference's.
                 if index == 0 and trainer.accumulator.pack_tokens != budget:
-                    reference.update(score_batches(trainer, rows, batches))
-                weights = [recipe.push_back_weight if pushes_back(pair) else 1.0 for pair in batch]
-                pairs = Pairs([rows[pair] for pair in batch], [reference[pair] for pair in batch], weights, recipe)
+                    for old, new in zip((start, reference), _scored(trainer, rows, batches), strict=True):
+                        old.update(new)
+                pairs = Pairs(
+                    [rows[pair] for pair in batch], [reference[pair] for pair in batch],
+                    [start[pair] for pair in batch], _weights(batch, recipe), recipe,
+                )  # fmt: skip
                 return [pairs, KlAnchor(general, recipe.anchor_weight)] if general else [pairs]
 
             rate = recipe.dpo_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
             step = trainer.step(parts, optimizer, rate, "dpo", index)
             if index == 0:
-                _check_start(step.dpo, recipe, policy.dtype)
+                _check_start(step.dpo, _first_loss(batch, start, reference, recipe), policy.dtype)
             advance(1)
     trainer.keep_moments(optimizer, "dpo")
-    return reference
+    return start
 
 
 def pushes_back(pair: Pair) -> bool:
@@ -90,8 +96,19 @@ def pushes_back(pair: Pair) -> bool:
     return pair.provenance.source == "dream" and pair.provenance.signal == "wrong"
 
 
+def _weights(batch: Sequence[Pair], recipe: Recipe) -> list[float]:
+    return [recipe.push_back_weight if pushes_back(pair) else 1.0 for pair in batch]
+
+
+def _scored(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[Sequence[Pair]]) -> tuple[Scores, Scores]:
+    """Every pair under the candidate as it is now, and under the base."""
+    start = score_batches(trainer, rows, batches)
+    with trainer.policy.using(None):
+        return start, score_batches(trainer, rows, batches)
+
+
 def score_batches(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[Sequence[Pair]]) -> Scores:
-    """Both replies of every pair as the candidate finds them now, without autograd."""
+    """Both replies of every pair as the adapter in use finds them now, without autograd."""
     found: Scores = {}
     for batch in batches:
         some = [rows[pair] for pair in batch]
@@ -104,11 +121,24 @@ def score_batches(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[
     return found
 
 
-def _check_start(loss: float | None, recipe: Recipe, dtype: torch.dtype) -> None:
+def _first_loss(batch: Sequence[Pair], start: Scores, reference: Scores, recipe: Recipe) -> float:
+    """The first step's loss as the scores of its pairs say it: ln 2 for 'sigmoid' where nothing was learned yet."""
+    weights = _weights(batch, recipe)
+    told = [
+        losses.preference(
+            recipe.loss_type, (start[pair][CHOSEN], start[pair][REJECTED]),
+            (reference[pair][CHOSEN], reference[pair][REJECTED]), recipe.beta, recipe.label_smoothing,
+        ).item()
+        for pair in batch
+    ]  # fmt: skip
+    return sum(weight * one for weight, one in zip(weights, told, strict=True)) / sum(weights)
+
+
+def _check_start(loss: float | None, expected: float, dtype: torch.dtype) -> None:
     started = math.nan if loss is None else loss
-    expected = losses.at_reference(recipe.loss_type, recipe.beta)
     tolerance = (1e-4 if dtype == torch.float32 else 0.02) * max(1.0, expected)
     if not abs(started - expected) <= tolerance:
         raise InvariantBroken(
-            f"DPO started at {started:.5f} instead of {expected:.5f}: the reference is not the starting policy."
+            f"DPO started at {started:.5f} instead of {expected:.5f}, which its scores before the first step say: "
+            "training and scoring see different models or rows."
         )

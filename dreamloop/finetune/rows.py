@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dreamloop.errors import UnusableRow
-from dreamloop.model.encode import ChatEncoder, Row
+from dreamloop.model.encode import Branch, ChatEncoder, Row
 from dreamloop.records import ChatRow, Pair, Skip
 
 CHOSEN, REJECTED = 0, 1  # branch order in a pair's row
@@ -55,6 +55,15 @@ def encode_replay(
 def chosen_only(row: Row) -> Row:
     """A pair's row without its rejected side."""
     return Row(row.context, (row.branches[CHOSEN],))
+
+
+def words_only(row: Row) -> Row:
+    """A pair's row without a score for the end of its replies.
+
+    Both replies end, so the end says nothing about which is right; but a preference lowers what its replies have in
+    common, and a model that ends its sentences less surely talks worse everywhere.
+    """
+    return Row(row.context, tuple(Branch(one.tokens, (*one.scored[:-1], False)) for one in row.branches))
 
 
 def scored_tokens(rows: Iterable[Row]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dreamloop.records import Step
 
 SPIKE = 10.0  # times the median gradient norm of the steps before; steps of two pairs vary by five
-FALLING = 0.1  # nats per token that the chosen replies may lose against their reference before it is said
+FALLING = 0.1  # nats per token that the chosen replies may lose in a phase before it is said
 STILL = 1e-7  # a step's update_norm below which nothing moved
 
 
@@ -57,7 +57,7 @@ def _falling(steps: Sequence[Step]) -> list[str]:
     if not late or statistics.fmean(late) > -FALLING:
         return []
     return [
-        f"DPO: the chosen replies lost {-statistics.fmean(late):.2f} nats per token against their reference in the "
+        f"DPO: the chosen replies lost {-statistics.fmean(late):.2f} nats per token against the phase's start in the "
         "last steps; finetune.rpo_alpha holds them, a lower finetune.dpo_learning_rate slows it."
     ]
 

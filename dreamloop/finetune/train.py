@@ -15,7 +15,7 @@ from dreamloop.finetune.accumulate import not_enough, out_of_memory
 from dreamloop.finetune.optimizer import Moments
 from dreamloop.finetune.phases import Scores, dpo_phase, score_batches, sft_phase
 from dreamloop.finetune.recipe import suggested_rank
-from dreamloop.finetune.rows import CHOSEN, REJECTED, chosen_only, encode_pairs, encode_replay
+from dreamloop.finetune.rows import CHOSEN, REJECTED, chosen_only, encode_pairs, encode_replay, words_only
 from dreamloop.finetune.step import Trainer
 from dreamloop.finetune.symptoms import symptoms
 from dreamloop.log import Progress
@@ -68,8 +68,8 @@ def train(
     trainer = Trainer(policy, recipe, progress, moments or {})
     try:
         with _own_randomness(policy, recipe.seed), policy.checkpointing(recipe.gradient_checkpointing):
-            reference, after = _phases(trainer, rows, [list(own.values()) for own in by_source])
-        _check_floor(_chosen(reference) - _chosen(after), recipe.chosen_floor)
+            before, after = _phases(trainer, rows, [list(own.values()) for own in by_source])
+        _check_floor(_chosen(before) - _chosen(after), recipe.chosen_floor)
     except InvariantBroken as error:
         error.steps = tuple(trainer.steps)
         raise
@@ -93,9 +93,9 @@ def train(
         packing=trainer.accumulator.trunk_tokens / max(trainer.accumulator.room, 1),
         pack_tokens=trainer.accumulator.pack_tokens,
         dpo_start_loss=next(step.dpo for step in trainer.steps if step.dpo is not None),
-        chosen_before=_chosen(reference),
+        chosen_before=_chosen(before),
         chosen_after=_chosen(after),
-        margin_before=_margin(reference),
+        margin_before=_margin(before),
         margin_after=_margin(after),
         update_norm=policy.moved_since(trainer.start),
         seconds=time.monotonic() - started,
@@ -117,8 +117,9 @@ def _phases(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Sequenc
     mined = [chosen_only(row) for pair, row in rows.items() if pair.twin is None]
     if trainer.recipe.sft and mined:
         sft_phase(trainer, mined, replay)
-    reference = dpo_phase(trainer, rows, replay)
-    return reference, score_batches(trainer, rows, [list(rows)])
+    words = {pair: words_only(row) for pair, row in rows.items()}
+    before = dpo_phase(trainer, words, replay)
+    return before, score_batches(trainer, words, [list(words)])
 
 
 @contextmanager

@@ -18,16 +18,15 @@ from dreamloop.model.policy import Policy
 from dreamloop.model.score import completion_logprobs
 from dreamloop.records import Context, Message, Potential, Scenario, Twins
 
-SHOWN = 2  # twins whose four sides are solved before a question; the shortest of their kind
+SHOWN = 1  # twins whose two sides are solved before a question; the shortest of their kind
 
 
-def survey(policy: Policy, encoder: ChatEncoder, dreamed: Sequence[Twins], progress: Progress) -> list[Potential]:
-    """Each kind's potential; a kind with no more twins than are shown has none."""
-    kinds: dict[str, list[Twins]] = {}
-    for twins in dreamed:
-        kinds.setdefault(twins.right.kind, []).append(twins)
-    asked = {kind: sorted(own, key=_length)[SHOWN:] for kind, own in kinds.items()}
-    solved = {kind: examples(sorted(own, key=_length)[:SHOWN]) for kind, own in kinds.items()}
+def survey(
+    policy: Policy, encoder: ChatEncoder, dreamed: Mapping[str, Sequence[Twins]], progress: Progress
+) -> list[Potential]:
+    """The potential of each kind, by fresh twins of it; of one with no more twins than are shown nothing was asked."""
+    asked = {kind: sorted(own, key=_length)[SHOWN:] for kind, own in dreamed.items()}
+    solved = {kind: examples(sorted(own, key=_length)[:SHOWN]) for kind, own in dreamed.items()}
     plain = [probe for own in asked.values() for probe in probes_of(own)]
     shown = [replace(probe, context=behind(solved[probe.kind], probe.context)) for probe in plain]
     with policy.using(None):
@@ -37,7 +36,6 @@ def survey(policy: Policy, encoder: ChatEncoder, dreamed: Sequence[Twins], progr
     return [
         Potential(kind, len(own), *(_won(own, scores) for scores in (once, again, unlikely)))
         for kind, own in asked.items()
-        if own
     ]
 
 

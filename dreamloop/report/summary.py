@@ -233,7 +233,7 @@ def _range(values: Sequence[object]) -> str:
 
 
 def _ln_2(recipe: Row) -> str:
-    return "" if recipe.get("loss_type") == "ipo" else " (ln 2 = 0.69315)"
+    return "" if recipe.get("loss_type") == "ipo" else " (ln 2 = 0.69315 where nothing is learned yet)"
 
 
 def _gate(measures: list[Row], confidence: float, every_measure: bool) -> RenderableType:

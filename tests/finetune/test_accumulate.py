@@ -42,7 +42,7 @@ def three_parts(rows: Sequence[Row]) -> list[Part]:
     """SFT, DPO with its guard, and the anchor over the same pairs."""
     alone = [Row(row.context, row.branches[:1]) for row in rows]
     references = [[torch.full((len(b.tokens),), -5.0) for b in row.branches] for row in rows]
-    pairs = Pairs(rows, references, [1.0] * len(rows), RECIPE)
+    pairs = Pairs(rows, references, references, [1.0] * len(rows), RECIPE)
     return [SftRows(alone, len(alone), is_replay=False), pairs, KlAnchor(alone, 2.0)]
 
 
@@ -96,7 +96,7 @@ def test_a_pair_counts_as_much_as_its_weight(policy: Policy) -> None:
     references = [[torch.full((len(b.tokens),), -5.0) for b in row.branches] for row in rows]
 
     def loss(which: Sequence[int], weights: Sequence[float]) -> float:
-        part = Pairs([rows[k] for k in which], [references[k] for k in which], weights, RECIPE)
+        part = Pairs([rows[k] for k in which], [references[k] for k in which], [references[k] for k in which], weights, RECIPE)
         return Accumulator(policy, 64, frozen_contexts=False).gradients(lambda: [part])[0].loss
 
     first, second = loss([0], [1.0]), loss([1], [1.0])

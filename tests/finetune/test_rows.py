@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from dreamloop.finetune.rows import chosen_only, encode_pairs, encode_replay, scored_tokens
-from dreamloop.model.encode import ChatEncoder
+from dreamloop.finetune.rows import chosen_only, encode_pairs, encode_replay, scored_tokens, words_only
+from dreamloop.model.encode import Branch, ChatEncoder, Row
 from dreamloop.records import ChatRow, Message, Pair, Provenance
 
 WHERE = Provenance("test", "c", 0, "right", "strong")
@@ -43,3 +43,9 @@ def test_the_chosen_side_alone_keeps_its_context(tiny_encoder: ChatEncoder) -> N
     (row,) = rows.values()
     assert chosen_only(row).context == row.context
     assert chosen_only(row).branches == row.branches[:1]
+
+
+def test_words_only_scores_everything_but_the_end_of_each_reply() -> None:
+    row = Row((1, 2), (Branch((3, 4, 9), (True, True, True)), Branch((5, 9), (True, True))))
+    assert words_only(row) == Row((1, 2), (Branch((3, 4, 9), (True, True, False)), Branch((5, 9), (True, False))))
+    assert scored_tokens([words_only(row)]) == 3

@@ -8,7 +8,7 @@ from dreamloop.log import Silent
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.policy import Policy
 from dreamloop.model.score import completion_logprobs
-from dreamloop.records import Message, Scenario, Twins
+from dreamloop.records import Message, Potential, Scenario, Twins
 
 
 def twins(kind: str, name: str, words: int = 3) -> Twins:
@@ -32,12 +32,18 @@ def test_a_question_comes_behind_its_examples_and_its_system_turn_stays_first() 
 
 
 def test_the_shortest_twins_of_a_kind_are_shown_and_all_others_asked(tiny: Policy) -> None:
-    dreamed = [twins("sums", f"s{k}", words=3 + k) for k in range(6)] + [twins("dates", f"d{k}") for k in range(2)]
+    dreamed = {"sums": [twins("sums", f"s{k}", words=3 + k) for k in range(5)]}
     (found,) = survey(tiny, ChatEncoder(tiny.tokenizer), dreamed, Silent())
     assert (found.kind, found.twins) == ("sums", 4)
     assert 0 <= found.plain <= 4
     assert 0 <= found.shown <= 4
     assert 0 <= found.known <= 4
+
+
+def test_a_kind_without_enough_fresh_twins_is_told_of_with_none(tiny: Policy) -> None:
+    dreamed = {"dates": [twins("dates", "d1")], "sums": []}
+    found = survey(tiny, ChatEncoder(tiny.tokenizer), dreamed, Silent())
+    assert found == [Potential("dates", 0, 0, 0, 0), Potential("sums", 0, 0, 0, 0)]
 
 
 def test_what_is_likelier_to_be_said_is_counted_whichever_replies_there_are(tiny: Policy) -> None:
@@ -49,8 +55,8 @@ def test_what_is_likelier_to_be_said_is_counted_whichever_replies_there_are(tiny
     assert scores[0] != scores[1]
     right, wrong = (likely, odd) if scores[0] > scores[1] else (odd, likely)
     for sides, known in (((right, wrong), 2), ((wrong, right), 0)):
-        dreamed = [_saying(f"s{k}", *sides) for k in range(4)]
-        (found,) = survey(tiny, encoder, dreamed, Silent())
+        dreamed = [_saying(f"s{k}", *sides) for k in range(3)]
+        (found,) = survey(tiny, encoder, {"sums": dreamed}, Silent())
         assert found.known == known
 
 
@@ -62,9 +68,9 @@ def _saying(name: str, right: str, wrong: str) -> Twins:
 def test_what_the_base_tells_apart_is_counted_against_its_own_scores(tiny: Policy) -> None:
     dreamed = [twins("sums", f"s{k}", words=3 + k) for k in range(8)]
     encoder = ChatEncoder(tiny.tokenizer)
-    (found,) = survey(tiny, encoder, dreamed, Silent())
+    (found,) = survey(tiny, encoder, {"sums": dreamed}, Silent())
     margins = []
-    for probe in probes_of(dreamed[2:]):  # the two shortest were shown
+    for probe in probes_of(dreamed[1:]):  # the shortest was shown
         (accept, push_back) = probe.replies[0]
         with tiny.using(None):
             row = encoder.branches(encoder.seated(probe.context), (accept, push_back), 1024)
