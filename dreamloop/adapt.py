@@ -36,11 +36,14 @@ def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
 
 
 def applied(config: Config, tonight: Plan) -> Config:
-    """The configuration with the plan's numbers in it; which kinds are trained stands in the plan alone."""
-    recipe = recipe_of(config.finetune, 0)
-    rates = {name: getattr(recipe, name) * tonight.rate for name in ("sft_learning_rate", "dpo_learning_rate")}
+    """The configuration with the plan's numbers in it; which kinds are trained stands in the plan alone.
+
+    What may change too little is how well scenarios are told apart, which DPO teaches; SFT on mined replies keeps its
+    rate.
+    """
+    rate = recipe_of(config.finetune, 0).dpo_learning_rate * tonight.rate
     night = {"behavioural": tonight.behavioural, "replay_share": tonight.replay_share}
-    finetune = {**rates, "push_back_weight": tonight.push_back_weight}
+    finetune = {"dpo_learning_rate": rate, "push_back_weight": tonight.push_back_weight}
     margins = {"weights": _may_move(config, tonight)}
     return config.model_copy(update={
         "dream": config.dream.model_copy(update={"bare_share": tonight.bare_share}),
@@ -171,7 +174,7 @@ def _recipe(act: Act, why: str, course: Course, config: Config, dreams: _Dreams)
     choices = (
         Choice("tonight", act, why),
         Choice("night.behavioural", str(behavioural), course.why_dose),
-        Choice("learning rates", f"×{rate:g}", "They rise with the dose, after it was too small."),
+        Choice("finetune.dpo_learning_rate", f"×{rate:g}", "It rises with the dose, after that was too small."),
         Choice("night.replay_share", f"{course.replay:g}", course.why_replay),
         Choice("finetune.push_back_weight", f"{weight:g}", course.why_sides),
         Choice("kinds", ", ".join(dreams.kinds) or "none", dreams.why_kinds),

@@ -115,7 +115,7 @@ class Finetune(Section):
     sft_batch: Count = Field(16, description="Rows per SFT step, lowered for at least min_steps steps.")
     sft_dropout: Share = Field(0.05, description="LoRA dropout in SFT; DPO has none, its reference would differ.")
     dpo_learning_rate: Positive | None = Field(
-        None, examples=[2e-4], description="Peak rate of the DPO phase. Unset: 2e-4 for LoRA, 5e-7 for full weights."
+        None, examples=[3e-4], description="Peak rate of the DPO phase. Unset: 3e-4 for LoRA, 5e-7 for full weights."
     )
     dpo_batch: Count = Field(8, description="Pairs per DPO step, lowered for at least min_steps steps.")
     beta: Positive | None = Field(
@@ -133,6 +133,9 @@ class Finetune(Section):
     rpo_alpha: NotNegative = Field(
         0.0, description="Weight of an SFT term that keeps DPO from lowering the chosen replies' own log-prob."
     )
+    dpop_lambda: NotNegative = Field(
+        0.3, description="What a chosen reply's loss of log-prob against the base counts against its pair in DPO."
+    )
     push_back_weight: Positive = Field(
         1.0, description="What the pair of a wrong direction weighs in DPO's mean, where its right twin's weighs 1."
     )
@@ -145,7 +148,7 @@ class Finetune(Section):
     anchor_weight: float = Field(
         3.0, ge=0, allow_inf_nan=False, description="Weight of forward KL to the base on replay tokens; 0 is off."
     )
-    anchor_tokens: Count = Field(256, description="Replay tokens per DPO step under the anchor.")
+    anchor_tokens: Count = Field(128, description="Replay tokens per DPO step under the anchor.")
     weight_decay: NotNegative = Field(0.01, description="AdamW's weight decay.")
     max_grad_norm: Positive = Field(1.0, description="Gradients are clipped to this norm.")
     warmup_ratio: Share = Field(0.1, description="Share of a phase's steps with a rising rate.")
@@ -274,8 +277,8 @@ class Adapt(Section):
     )
     patience: Count = Field(3, description="Kept nights that must have changed no more than noise before a dose rises.")
     steps: Count = Field(15, description="Optimizer steps that those nights must have had together.")
-    rate_growth: float = Field(2.0, gt=1, le=10, description="Factor on the learning rates with every rise.")
-    rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on the configured learning rates.")
+    rate_growth: float = Field(2.0, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
+    rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on DPO's configured learning rate.")
     gap_opens: Positive = Field(
         0.1, le=1, description="How much further than at first push-back and accept rate may be apart."
     )
@@ -293,7 +296,7 @@ class Adapt(Section):
     survey_twins: int = Field(
         14, ge=0, description="Twins of each kind by which the base is asked once what can be taught; 0 asks nothing."
     )
-    kinds_at_once: Count = Field(4, description="Kinds that a night trains, the most promising ones first.")
+    kinds_at_once: Count = Field(2, description="Kinds that a night trains, the most promising ones first.")
     good: float = Field(0.85, gt=0.5, lt=1, description="Share told apart, surely, from which a kind is not trained.")
     teachable: float = Field(0.65, gt=0.5, lt=1, description="Share that a trained kind must be able to have.")
     give_up_after: Count = Field(60, description="Twins of a kind that are trained before it may be given up.")

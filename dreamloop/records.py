@@ -327,6 +327,7 @@ class Recipe:
     loss_type: Literal["sigmoid", "ipo", "robust"]
     label_smoothing: float
     rpo_alpha: float
+    dpop_lambda: float
     push_back_weight: float
     context_gradient: Literal["full", "frozen"]
     gradient_checkpointing: bool
@@ -356,9 +357,9 @@ class Step:
     on general answers, ``dpo`` on pairs, ``guard`` the SFT term on their chosen side, ``anchor`` KL to the base;
     ``loss`` is their weighted sum. Gradient norms are those before clipping: of all, of the behavioural part and of
     the replay part. ``chosen``, ``rejected`` and ``margin`` are mean log-probs per token of the step's pairs before
-    the step, ``chosen_change`` is against the start of the phase, ``entropy`` that of the next-token distribution at reply
-    tokens. ``update_norm`` is how far the step moved the model, ``drift`` how far it now is from the night's start
-    (Frobenius, over all weights). ``packing`` is the filled share of the forward passes.
+    the step, ``chosen_change`` is against the start of the phase, ``entropy`` that of the next-token distribution at
+    reply tokens. ``update_norm`` is how far the step moved the model, ``drift`` how far it now is from the night's
+    start (Frobenius, over all weights). ``packing`` is the filled share of the forward passes.
     """
 
     phase: Literal["sft", "dpo"]
@@ -606,7 +607,7 @@ class Choice:
 class Plan:
     """What tonight does: a ``rebase`` learns the nights that were kept once more, from the base.
 
-    ``behavioural`` are preference pairs, ``rate`` the factor on all learning rates, ``replay_share`` the share of
+    ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``replay_share`` the share of
     general examples, ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds``
     those that are dreamed for training, ``bare_share`` of which have nothing around what they are about. ``choices``
     explain each of them.

@@ -53,14 +53,24 @@ def ipo(mean_logit: Tensor, beta: float) -> Tensor:
     return (mean_logit - 1 / (2 * beta)).square()
 
 
+def held(logit: Tensor, chosen: Tensor, reference_chosen: Tensor, dpop_lambda: float) -> Tensor:
+    """z - λ·max(0, log ref(y_w) - log π(y_w)): DPO-Positive (arXiv 2402.13228, equation 3).
+
+    A preference is also met where both replies become less likely and the rejected one more so; what the chosen
+    reply has lost counts against the pair here, and nothing pushes it up once it is where it was.
+    """
+    return logit - dpop_lambda * (reference_chosen - chosen).clamp(min=0)
+
+
 def preference(
-    kind: LossType, branches: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], beta: float, smoothing: float
-) -> Tensor:
+    kind: LossType, branches: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], beta: float, smoothing: float,
+    dpop_lambda: float = 0.0,
+) -> Tensor:  # fmt: skip
     """One pair's loss from its (T,) log-probs, chosen and rejected, under the policy and the reference."""
+    sums = [t.mean() if kind == "ipo" else t.sum() for t in (*branches, *reference)]
+    logit = held(dpo_logit(*sums), sums[0], sums[2], dpop_lambda)
     if kind == "ipo":
-        means = [t.mean() for t in (*branches, *reference)]
-        return ipo(dpo_logit(*means), beta)
-    logit = dpo_logit(*(t.sum() for t in (*branches, *reference)))
+        return ipo(logit, beta)
     return sigmoid(logit, beta) if kind == "sigmoid" else robust(logit, beta, smoothing)
 
 

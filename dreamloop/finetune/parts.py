@@ -107,7 +107,12 @@ class Pairs:
         knobs = self.recipe
         was = [t.to(chosen.device) for t in self.references[row]]
         preference = losses.preference(
-            knobs.loss_type, (chosen, rejected), (was[CHOSEN], was[REJECTED]), knobs.beta, knobs.label_smoothing
+            knobs.loss_type,
+            (chosen, rejected),
+            (was[CHOSEN], was[REJECTED]),
+            knobs.beta,
+            knobs.label_smoothing,
+            knobs.dpop_lambda,
         )
         guard = losses.sft(chosen)
         logit = losses.dpo_logit(chosen.sum(), rejected.sum(), was[CHOSEN].sum(), was[REJECTED].sum())

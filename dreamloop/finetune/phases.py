@@ -128,6 +128,7 @@ def _first_loss(batch: Sequence[Pair], start: Scores, reference: Scores, recipe:
         losses.preference(
             recipe.loss_type, (start[pair][CHOSEN], start[pair][REJECTED]),
             (reference[pair][CHOSEN], reference[pair][REJECTED]), recipe.beta, recipe.label_smoothing,
+            recipe.dpop_lambda,
         ).item()
         for pair in batch
     ]  # fmt: skip

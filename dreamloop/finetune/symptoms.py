@@ -58,7 +58,7 @@ def _falling(steps: Sequence[Step]) -> list[str]:
         return []
     return [
         f"DPO: the chosen replies lost {-statistics.fmean(late):.2f} nats per token against the phase's start in the "
-        "last steps; finetune.rpo_alpha holds them, a lower finetune.dpo_learning_rate slows it."
+        "last steps; finetune.dpop_lambda holds them, a lower finetune.dpo_learning_rate slows it."
     ]
 
 

@@ -96,7 +96,8 @@ def test_a_pair_counts_as_much_as_its_weight(policy: Policy) -> None:
     references = [[torch.full((len(b.tokens),), -5.0) for b in row.branches] for row in rows]
 
     def loss(which: Sequence[int], weights: Sequence[float]) -> float:
-        part = Pairs([rows[k] for k in which], [references[k] for k in which], [references[k] for k in which], weights, RECIPE)
+        known = [references[k] for k in which]
+        part = Pairs([rows[k] for k in which], known, known, weights, RECIPE)
         return Accumulator(policy, 64, frozen_contexts=False).gradients(lambda: [part])[0].loss
 
     first, second = loss([0], [1.0]), loss([1], [1.0])

@@ -49,6 +49,27 @@ def test_ipo_by_hand() -> None:
     assert losses.preference("ipo", branches, reference, 0.5, 0.0).item() == pytest.approx(0.25)
 
 
+def test_what_the_chosen_reply_lost_counts_against_its_pair_and_what_it_gained_does_not() -> None:
+    # chosen -2 against -1.5: it lost 0.5; rejected -4 against -2: z = (-2 + 4) - (-1.5 + 2) = 1.5
+    branches = (torch.tensor([-1.5, -2.5]), torch.tensor([-4.0]))
+    reference = (torch.tensor([-1.5, -1.5]), torch.tensor([-2.0]))
+    # λ = 0.4: 1.5 - 0.4 · 0.5 = 1.3, and (1.3 - 1)² = 0.09
+    assert losses.preference("ipo", branches, reference, 0.5, 0.0, 0.4).item() == pytest.approx(0.09)
+    gained = (torch.tensor([-1.0, -1.0]), branches[1])
+    assert losses.preference("ipo", gained, reference, 0.5, 0.0, 0.4) == losses.preference(
+        "ipo", gained, reference, 0.5, 0.0
+    )
+
+
+def test_a_chosen_reply_that_lost_as_much_as_the_rejected_one_is_pulled_up() -> None:
+    chosen, rejected = torch.tensor([-2.0], requires_grad=True), torch.tensor([-3.0], requires_grad=True)
+    losses.preference("ipo", (chosen, rejected), (torch.tensor([-1.0]), torch.tensor([-2.0])), 0.5, 0.0, 0.5).backward()
+    assert chosen.grad is not None
+    assert rejected.grad is not None
+    # z = 0 - 0.5·1; slope 2·(-0.5 - 1) = -3 for the rejected side's pull, times 1 + λ for the chosen one's
+    assert (chosen.grad.item(), rejected.grad.item()) == (pytest.approx(-4.5), pytest.approx(3.0))
+
+
 @pytest.mark.parametrize("kind", ["sigmoid", "ipo", "robust"])
 def test_every_preference_loss_begins_where_it_is_said_to(kind: losses.LossType) -> None:
     same = (torch.tensor([-1.0, -2.0]), torch.tensor([-4.0]))

@@ -47,4 +47,4 @@ def test_falling_chosen_replies_are_told_with_what_helps() -> None:
     falling = [replace(step, chosen_change=-0.1 * k) for k, step in enumerate(STEPS)]
     (told,) = symptoms(falling)
     assert "lost 0.65 nats per token" in told  # the mean of the last two of eight: 0.6 and 0.7
-    assert "rpo_alpha" in told
+    assert "dpop_lambda" in told

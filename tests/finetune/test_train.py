@@ -155,7 +155,8 @@ def test_a_first_loss_that_the_scores_do_not_explain_stops_the_night(
     real = phases.score_batches
 
     def stale(trainer: Any, rows: Any, batches: Any) -> Any:
-        return {pair: [tensor - k for k, tensor in enumerate(own)] for pair, own in real(trainer, rows, batches).items()}
+        found = real(trainer, rows, batches)
+        return {pair: [tensor - k for k, tensor in enumerate(own)] for pair, own in found.items()}
 
     def stale_start(trainer: Any, rows: Any, batches: Any) -> Any:
         return (stale if trainer.policy.active == "candidate" else real)(trainer, rows, batches)
