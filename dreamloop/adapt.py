@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from dreamloop.config import Config
 from dreamloop.course import Course, after, beginning, doses
+from dreamloop.dream.kinds import TECHNICAL
 from dreamloop.finetune.recipe import batch_size, recipe_of
 from dreamloop.records import Act, Choice, PastNight, Plan, Potential, Standing
 
@@ -30,7 +31,7 @@ def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
     if config.adapt.enabled:
         for night in past:
             course = after(course, night, config)
-        return _tonight(course, _dreams(past, standing.potentials, config), config, standing)
+        return _tonight(course, _dreams(past, standing.potentials, course.fell, config), config, standing)
     why = "adapt.enabled is false, so every night is as configured."
     return _recipe("train", why, course, config, _Dreams(config.night.kinds, why, config.dream.bare_share, why))
 
@@ -106,9 +107,9 @@ class _Dreams:
     why_bare: str
 
 
-def _dreams(past: Sequence[PastNight], potentials: Sequence[Potential], config: Config) -> _Dreams:
+def _dreams(past: Sequence[PastNight], potentials: Sequence[Potential], fell: Sequence[str], config: Config) -> _Dreams:
     """Which kinds, and all of them bare until they are surely told apart more often than by chance."""
-    kinds, why = _kinds(past, potentials, config)
+    kinds, why = _kinds(past, potentials, fell, config)
     kept = [night for night in past if night.outcome == "kept"][-config.adapt.recent :]
     won, asked = _told_apart(kept, config.adapt.kind_twins)
     told, of = (sum(counts[kind] for kind in kinds) for counts in (won, asked))
@@ -118,11 +119,13 @@ def _dreams(past: Sequence[PastNight], potentials: Sequence[Potential], config: 
     return _Dreams(kinds, why, 1.0, "Nothing around what is to be learned, until its fresh twins are told apart.")
 
 
-def _kinds(past: Sequence[PastNight], potentials: Sequence[Potential], config: Config) -> tuple[tuple[str, ...], str]:
+def _kinds(
+    past: Sequence[PastNight], potentials: Sequence[Potential], fell: Sequence[str], config: Config
+) -> tuple[tuple[str, ...], str]:
     """The kinds worth training: neither good already nor still at chance after many twins; and why not the others.
 
     Of those left, a few at a time are trained, first the ones that are told apart in some wording or begin to be: a
-    dose that is spread over everything moves nothing.
+    dose that is spread over everything moves nothing. A kind that practises what fell comes beside them.
     """
     knobs = config.adapt
     kept = [night for night in past if night.outcome == "kept"][-knobs.recent :]
@@ -141,12 +144,26 @@ def _kinds(past: Sequence[PastNight], potentials: Sequence[Potential], config: C
         won[one.kind] += max(one.plain, one.shown, one.known)
         asked[one.kind] += one.twins
     first = _promising(left, won, asked)[: knobs.kinds_at_once] if potentials else left
+    practice = [kind for kind in _practising(fell, left, won, asked) if kind not in first]
+    first = [*first, *practice]
     told = {
         "told apart well already": good, "still at chance, training it would teach a bias": lost,
+        "trained beside them, because that ability fell": practice,
         "less promising than the others, so they wait": [kind for kind in left if kind not in first],
     }  # fmt: skip
     why = " ".join(f"{', '.join(kinds)}: {because}." for because, kinds in told.items() if kinds)
     return tuple(kind for kind in left if kind in first), why or "As configured."
+
+
+def _practising(
+    fell: Sequence[str], kinds: Sequence[str], won: Mapping[str, int], asked: Mapping[str, int]
+) -> list[str]:
+    """For each ability that fell the most promising kind that practises it, where there is one."""
+    found = []
+    for name in fell:
+        practised = TECHNICAL.get(name.removeprefix("capability."), frozenset())
+        found += _promising([kind for kind in kinds if kind in practised], won, asked)[:1]
+    return found
 
 
 def _told_apart(nights: Sequence[PastNight], enough: int | None = None) -> tuple[Counter[str], Counter[str]]:

@@ -31,7 +31,8 @@ class Course:
     ``level`` counts the steps up, ``ceiling`` is the level from which on nights were reverted, ``caution`` the factor
     on the dose. ``window`` are the changes of the latest kept nights at this level and ``steps`` their optimizer steps.
     ``reverted`` are the nights reverted in a row, ``clean`` the number kept in a row without a fall, ``since`` the kept
-    ones since the dose changed, ``setbacks`` how often it had to be made smaller. ``weaker`` is the side that lags
+    ones since the dose changed, ``setbacks`` how often it had to be made smaller. ``fell`` are the measures that fell
+    last, for as long as that brings more replay. ``weaker`` is the side that lags
     behind, empty where they keep together. ``spent`` says which budget since the base is spent, ``rebases`` counts the
     nights that began at the base again, and ``stacked`` the nights kept since the latest of them.
     """
@@ -46,6 +47,7 @@ class Course:
     clean: int
     since: int
     setbacks: int
+    fell: tuple[str, ...]
     weaker: str
     why_dose: str
     why_replay: str
@@ -88,7 +90,7 @@ def beginning(config: Config) -> Course:
     """Before the first night: as configured."""
     return Course(
         level=0, ceiling=None, caution=1.0, replay=config.night.replay_share, window=(), steps=0, reverted=(), clean=0,
-        since=0, setbacks=0, weaker="", spent="", rebases=0, stacked=0,
+        since=0, setbacks=0, fell=(), weaker="", spent="", rebases=0, stacked=0,
         why_dose="Small doses first: ten examples can already break a disposition.",
         why_replay="As configured; nothing fell.", why_sides="Both sides keep together.",
     )  # fmt: skip
@@ -131,12 +133,13 @@ def _replayed(course: Course, night: PastNight, config: Config) -> Course:
     knobs, usual = config.adapt, config.night.replay_share
     if fell := _fell(night):
         why = f"{' and '.join(fell)} fell in night {night.number}."
-        return replace(course, replay=max(usual, knobs.replay_most), clean=0, why_replay=why)
+        return replace(course, replay=max(usual, knobs.replay_most), clean=0, fell=tuple(fell), why_replay=why)
     course = replace(course, clean=course.clean + 1 if night.outcome == "kept" else 0)
     if course.replay <= usual or course.clean < knobs.calm:
         return course
     why = f"Back towards {usual:g}: {course.clean} nights were kept without a fall."
-    return replace(course, replay=round(max(usual, course.replay - knobs.replay_back), 4), why_replay=why)
+    less = round(max(usual, course.replay - knobs.replay_back), 4)
+    return replace(course, replay=less, fell=course.fell if less > usual else (), why_replay=why)
 
 
 def _fell(night: PastNight) -> list[str]:

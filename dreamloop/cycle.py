@@ -30,7 +30,7 @@ from dreamloop.dreaming import Dreaming
 from dreamloop.errors import ConfigError, EngineError, InvariantBroken, ServerAway
 from dreamloop.finetune.optimizer import Moments, read_moments, write_moments
 from dreamloop.finetune.recipe import recipe_of, replay_count
-from dreamloop.finetune.replay import chat_rows, mixed
+from dreamloop.finetune.replay import Prompts, chat_rows, mixed
 from dreamloop.finetune.rows import encode_pairs
 from dreamloop.finetune.symptoms import symptoms
 from dreamloop.finetune.train import train
@@ -345,7 +345,7 @@ def _surely_dreamed(night: _Night, corrections: int) -> int:
 def _held_out(night: _Night, suite: Suite) -> GateTexts:
     """What no dream may come near: gate items, and prompts of general replay, asked or ever used."""
     rows = [row for path in night.config.replay.chat_files for row in chat_rows(path)[0]]
-    prompts = [*_prompts(), *night.ledger.replay_prompts(), *(row.context[-1].content for row in rows)]
+    prompts = [*_ever_asked(), *night.ledger.replay_prompts(), *(row.context[-1].content for row in rows)]
     return GateTexts([*suite.texts(), *(text for text in dict.fromkeys(prompts) if len(text.split()) >= FEWEST_WORDS)])
 
 
@@ -359,7 +359,7 @@ def _draft(night: _Night, writer: Writer, corrections: Sequence[Correction]) -> 
 def _replay(night: _Night, writer: Writer, suite: Suite) -> list[ChatRow]:
     """General rows for a whole night's dose, mixed as configured; a smaller night uses the first of them."""
     total = replay_count(night.config.night.behavioural, night.config.night.replay_share)
-    rows, skips = mixed(night.config.replay, total, night.seed, _prompts(), writer.sampler, night.progress)
+    rows, skips = mixed(night.config.replay, total, night.seed, _prompts(night), writer.sampler, night.progress)
     with scrubber() as scrub:  # the base model's answers as well: nothing else may be stored
         rows = [scrub.row(row) for row in rows]
     held_out = GateTexts(suite.texts())
@@ -371,8 +371,15 @@ def _replay(night: _Night, writer: Writer, suite: Suite) -> list[ChatRow]:
     return kept
 
 
-def _prompts() -> list[str]:
-    return list(load_phrases(paths.prompts_folder(), "replay")["prompts"])
+def _prompts(night: _Night) -> Prompts:
+    """General questions, and those that practise what the gate saw falling."""
+    asked = load_phrases(paths.prompts_folder(), "replay")
+    return Prompts(asked["prompts"], [prompt for name in sorted(night.ledger.falling()) for prompt in asked[name]])
+
+
+def _ever_asked() -> list[str]:
+    sections = load_phrases(paths.prompts_folder(), "replay").sections.values()
+    return [prompt for section in sections for prompt in section]
 
 
 # --- train and judge ---------------------------------------------------------------------------

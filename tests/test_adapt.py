@@ -129,6 +129,15 @@ def test_a_fall_brings_more_replay_which_goes_back_after_calm_nights(name: str) 
     assert shares == [0.4, 0.4, 0.4, 0.35, 0.3, 0.25, 0.25, 0.25]
 
 
+def test_an_ability_that_fell_is_practised_beside_the_others_until_all_is_calm() -> None:
+    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    fell = night(1, more=[measure("capability.code", -0.016, 0.004)])
+    past = [fell, *(night(n, learned=0.006) for n in range(2, 9))]
+    practising = [set(plan(past[:n], CONFIG, found).kinds) - {"notes", "lists"} for n in range(9)]
+    assert practising == [set(), *[{"code"}] * 5, *[set()] * 3]
+    assert "code: trained beside them, because that ability fell." in why(plan(past[:1], CONFIG, found), "kinds")
+
+
 def test_a_fall_that_may_be_noise_or_is_tiny_brings_none() -> None:
     noise, tiny = measure("capability.code", -0.016, 0.02), measure("capability.code", -0.004, 0.001)
     assert plan([night(1, more=[noise])], CONFIG, BARE).replay_share == 0.25

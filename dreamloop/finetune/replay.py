@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,22 @@ MAX_NEW_TOKENS = 128
 PIECE = 1500  # characters of plain text in a row, about 350 tokens
 
 
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Questions for the base model: ``general`` ones, and ``practice`` of what fell, for half of its answers."""
+
+    general: Sequence[str]
+    practice: Sequence[str] = ()
+
+
 def mixed(
-    knobs: Replay, total: int, seed: int, prompts: Sequence[str], sampler: Sampler, progress: Progress
+    knobs: Replay, total: int, seed: int, prompts: Prompts, sampler: Sampler, progress: Progress
 ) -> tuple[list[ChatRow], list[Skip]]:
     """``total`` rows from the configured sources, interleaved so that any beginning holds the same shares.
 
     Args:
         knobs: the sources and how they are mixed. total: rows wanted. seed: decides which rows.
-        prompts: general questions for the base model. sampler: asks it. progress: where to show that.
+        prompts: questions for the base model. sampler: asks it. progress: where to show that.
 
     Raises:
         ConfigError: a file cannot be read or holds nothing.
@@ -43,19 +52,26 @@ def mixed(
         chats[path.name] = [*chats.get(path.name, []), *rows]
         skips += unusable
     texts = [row for path in knobs.text_files for row in text_rows(path)]
-    sizes = {"base": len(prompts)} if knobs.base_answers else {}
+    sizes = {"base": len(prompts.general)} if knobs.base_answers else {}
     sizes |= {name: len(rows) for name, rows in chats.items()}
     plain = min(len(texts), total if not sizes else round(total * knobs.text_share))
     counts = shares(total - plain, sizes, weights(sizes, knobs.mix, knobs.temperature, knobs.quality))
-    answers, unfinished = base_answers(sampler, prompts, counts.get("base", 0), seed, progress)
-    taken = [answers, *(drawn(rows, counts[name], seed) for name, rows in chats.items()), drawn(texts, plain, seed)]
-    return interleave([rows for rows in taken if rows]), [*skips, *unfinished]
+    wanted = counts.get("base", 0)
+    practice, undone = base_answers(sampler, prompts.practice, wanted // 2 if prompts.practice else 0, seed, progress)
+    answers, unfinished = base_answers(sampler, prompts.general, wanted - len(practice), seed, progress)
+    taken = [
+        practice,
+        answers,
+        *(drawn(rows, counts[name], seed) for name, rows in chats.items()),
+        drawn(texts, plain, seed),
+    ]
+    return interleave([rows for rows in taken if rows]), [*skips, *undone, *unfinished]
 
 
 def base_answers(
     sampler: Sampler, prompts: Sequence[str], count: int, seed: int, progress: Progress
 ) -> tuple[list[ChatRow], list[Skip]]:
-    """``count`` finished answers of the base model to general prompts drawn by ``seed``.
+    """``count`` finished answers of the base model to prompts drawn by ``seed``.
 
     Answers that hit the token limit are left out and counted: they have no end of turn to learn.
     """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dreamloop.config import Replay
 from dreamloop.errors import ConfigError
-from dreamloop.finetune.replay import PIECE, base_answers, chat_rows, mixed, text_rows
+from dreamloop.finetune.replay import PIECE, Prompts, base_answers, chat_rows, mixed, text_rows
 from dreamloop.log import Progress, Silent
 from dreamloop.model.policy import Adapter
 from dreamloop.model.sampler import Request
@@ -110,7 +110,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def counts(knobs: Replay, total: int, seed: int = 0) -> Counter[str]:
-    rows, _ = mixed(knobs, total, seed, PROMPTS, Scripted(), Silent())
+    rows, _ = mixed(knobs, total, seed, Prompts(PROMPTS), Scripted(), Silent())
     return Counter(row.source for row in rows)
 
 
@@ -128,8 +128,15 @@ def test_plain_text_takes_its_share_beside_the_chat_rows(files: dict[str, Path])
     assert counts(Replay(base_answers=False, text_files=(files["text"],)), 8) == {"notes.txt": 8}
 
 
+def test_half_of_the_bases_answers_practise_what_fell() -> None:
+    practice = tuple(f"What is {k} and {k}?" for k in range(20))
+    rows, _ = mixed(Replay(), 8, 0, Prompts(PROMPTS, practice), Scripted(), Silent())
+    asked = [row.context[-1].content for row in rows]
+    assert (len(asked), sum(prompt in practice for prompt in asked)) == (8, 4)
+
+
 def test_the_mixture_follows_from_the_seed(files: dict[str, Path]) -> None:
     knobs = Replay(base_answers=False, chat_files=(files["big"],), text_files=(files["text"],))
-    first, again, other = (mixed(knobs, 8, seed, PROMPTS, Scripted(), Silent())[0] for seed in (1, 1, 2))
+    first, again, other = (mixed(knobs, 8, seed, Prompts(PROMPTS), Scripted(), Silent())[0] for seed in (1, 1, 2))
     assert first == again
     assert first != other
