@@ -296,7 +296,7 @@ class Adapt(Section):
     survey_twins: int = Field(
         14, ge=0, description="Twins of each kind by which the base is asked once what can be taught; 0 asks nothing."
     )
-    kinds_at_once: Count = Field(2, description="Kinds that a night trains, the most promising ones first.")
+    kinds_at_once: Count = Field(3, description="Kinds that a night trains, the most promising ones first.")
     good: float = Field(0.85, gt=0.5, lt=1, description="Share told apart, surely, from which a kind is not trained.")
     teachable: float = Field(0.65, gt=0.5, lt=1, description="Share that a trained kind must be able to have.")
     give_up_after: Count = Field(60, description="Twins of a kind that are trained before it may be given up.")

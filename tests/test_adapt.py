@@ -130,10 +130,10 @@ def test_a_fall_brings_more_replay_which_goes_back_after_calm_nights(name: str) 
 
 
 def test_an_ability_that_fell_is_practised_beside_the_others_until_all_is_calm() -> None:
-    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists", "dates"} else 10, 10) for kind in KINDS))
     fell = night(1, more=[measure("capability.code", -0.016, 0.004)])
     past = [fell, *(night(n, learned=0.006) for n in range(2, 9))]
-    practising = [set(plan(past[:n], CONFIG, found).kinds) - {"notes", "lists"} for n in range(9)]
+    practising = [set(plan(past[:n], CONFIG, found).kinds) - {"notes", "lists", "dates"} for n in range(9)]
     assert practising == [set(), *[{"code"}] * 5, *[set()] * 3]
     assert "code: trained beside them, because that ability fell." in why(plan(past[:1], CONFIG, found), "kinds")
 
@@ -220,8 +220,8 @@ def test_a_kind_that_was_learned_lately_is_good_whatever_it_was_before() -> None
 
 
 def test_a_few_kinds_are_trained_whatever_was_found() -> None:
-    few = Config(night=Night(kinds=KINDS[:2]))
-    assert plan([], few, Standing(tuple(asked(kind, 8, 8) for kind in KINDS))).kinds == KINDS[:2]
+    few = Config(night=Night(kinds=KINDS[:3]))
+    assert plan([], few, Standing(tuple(asked(kind, 8, 8) for kind in KINDS))).kinds == KINDS[:3]
 
 
 def drifted(spent: float, number: int = 1, outcome: str = "kept", rebased: bool = False) -> PastNight:

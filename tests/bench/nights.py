@@ -87,25 +87,25 @@ def config_of(pool: Path, logs: Path, seed: int) -> Config:
 
 
 def live(home: Home, config: Config, nights: int) -> None:
-    """Whole nights until there are so many; what served after each is noted beside them."""
+    """Whole nights until there are so many; the number of each that came to an end is noted, and what then served."""
     home.create()
     if not home.models.is_symlink():
         home.models.rmdir()
         home.models.symlink_to(Home(default_home()).models)
     notes = home.root / "serving.json"
-    serving: list[int | None] = json.loads(notes.read_text()) if notes.is_file() else []
-    while len(serving) < nights:
-        run_night(home, config, setup(), lambda: datetime.now(UTC))
-        serving.append(generations.pointed(home))
-        notes.write_text(json.dumps(serving))
+    ended = json.loads(notes.read_text()) if notes.is_file() else []
+    while len(ended) < nights:
+        number = run_night(home, config, setup(), lambda: datetime.now(UTC))
+        ended.append([number, generations.pointed(home)])
+        notes.write_text(json.dumps(ended))
 
 
 def imitate(home: Home, place: Path, config: Config, nights: int) -> None:
     """The naive loop on the same nights' pairs."""
     ledger = Ledger(home.ledger)
     before: Path | None = None
-    for night in range(1, nights + 1):
-        after = place / f"{night:02d}"
+    for k, (night, _) in enumerate(ended_nights(home)[:nights], 1):
+        after = place / f"{k:02d}"
         if not (after / "adapter_model.safetensors").is_file():
             shutil.rmtree(after, ignore_errors=True)
             dreamed = [pair for twins in ledger.twins_of(night) for pair in pairs_of(twins)]
@@ -117,6 +117,11 @@ def imitate(home: Home, place: Path, config: Config, nights: int) -> None:
                 shutil.copytree(before, after)
         before = after if after.is_dir() else before
     ledger.close()
+
+
+def ended_nights(home: Home) -> list[tuple[int, int | None]]:
+    """Number of each night that came to an end, and the generation that served after it."""
+    return [(number, serving) for number, serving in json.loads((home.root / "serving.json").read_text())]
 
 
 def at_its_rates(ledger: Ledger, night: int, recipe: Recipe) -> Recipe:
@@ -294,8 +299,8 @@ def contestant(home: Path, name: str, seed: int, night: int) -> Path | None:
     if name != "dreamloop":
         return None
     place = Home(home / f"seed-{seed}" / "home")
-    number = json.loads((place.root / "serving.json").read_text())[night - 1]
-    return place.generations / f"{number:06d}" if number else None
+    _, serving = ended_nights(place)[night - 1]
+    return place.generations / f"{serving:06d}" if serving else None
 
 
 def line(home: Path, suite: Suite, public: Public, seeds: Sequence[int], nights: Sequence[int]) -> dict[str, Any]:

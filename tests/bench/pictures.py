@@ -1,0 +1,121 @@
+"""Draws what `dose.py` and `nights.py` measured last, from their results alone, for the README.
+
+python tests/bench/pictures.py [--to tests/bench/results]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+RESULTS = Path(__file__).parent / "results"
+DOMAINS = ("prose", "code", "chat", "technical")
+MEASURES = (
+    ("auc", "AUC, kinds that were taught"), ("auc.untaught", "AUC, other kinds"), ("push_back", "push back when wrong"),
+    ("accept", "accept when right"), ("nats.chat", "nats per token, conversations"), ("nats.prose", "nats, prose"),
+)  # fmt: skip
+INK, GREY = "#222222", "#999999"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the colour-blind, too
+
+
+def panel(axes: Axes, title: str, unit: str) -> None:
+    axes.set_title(title, fontsize=9, loc="left", color=INK)
+    axes.set_ylabel(unit, fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.grid(visible=True, alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def by_dose(cells: Mapping[str, Any]) -> list[tuple[float, Mapping[str, Any]]]:
+    """Cells that differ in nothing but their number of pairs."""
+    return [(float(name.split()[0]), cell) for name, cell in cells.items() if name.endswith(" pairs")]
+
+
+def by_rate(cells: Mapping[str, Any]) -> list[tuple[float, Mapping[str, Any]]]:
+    """Cells that differ in nothing but their learning rate, with the one that others are compared to."""
+    usual = [(3.0, cells[name]) for name in cells if name == "300 pairs"]
+    found = [(float(name.rpartition(" ")[2]), cell) for name, cell in cells.items() if ", rate x " in name]
+    return sorted([*found, *usual], key=lambda point: point[0])
+
+
+def dose(result: Mapping[str, Any]) -> Figure:
+    """Learning above, forgetting below; by pairs on the left, by rate on the right."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    grid = figure.subplots(2, 2, sharex="col")
+    cells = result["cells"]
+    for column, (points, what) in enumerate(
+        ((by_dose(cells), "preference pairs of one night"), (by_rate(cells), "factor on the default learning rates"))
+    ):
+        learned, forgotten = grid[0][column], grid[1][column]
+        where = [x for x, _ in points]
+        for colour, kind in zip(COLOURS, points[0][1]["fresh"], strict=False):
+            learned.plot(where, [cell["auc"][kind] for _, cell in points], "o-", color=colour, label=f"{kind}, gate")
+            learned.plot(
+                where, [cell["fresh"][kind] for _, cell in points], "o--", color=colour, label=f"{kind}, fresh"
+            )
+        learned.axhline(0.5, color=GREY, lw=0.8)
+        for colour, domain in zip(COLOURS, DOMAINS, strict=False):
+            name = f"perplexity.{domain}"
+            change = [100 * (cell[name]["mean"] - cell[name]["base"]) for _, cell in points]
+            forgotten.plot(where, change, "o-", color=colour, label=domain)
+        forgotten.axhline(1.0, color=GREY, lw=0.8, ls=":")
+        panel(learned, "told apart", "AUC")
+        panel(forgotten, "read worse than the base by", "% of perplexity")
+        forgotten.set_xscale("log")
+        forgotten.set_xlabel(what, fontsize=8)
+        learned.legend(fontsize=7, frameon=False)
+        forgotten.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def nights(result: Mapping[str, Any]) -> Figure:
+    """Every contestant over the nights, means over seeds with 90 % intervals."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    grid = figure.subplots(2, 3)
+    table = result["table"]
+    contestants = list(dict.fromkeys(name.rpartition(" ")[0] for name in table))
+    for axes, (measure, title) in zip(grid.flat, MEASURES, strict=True):
+        for colour, contestant in zip(COLOURS, contestants, strict=False):
+            draw(axes, contestant, colour, over_nights(table, contestant, measure, result["nights"]))
+        panel(axes, title, "")
+        axes.set_xlabel("night", fontsize=8)
+    grid.flat[0].legend(fontsize=7, frameon=False)
+    return figure
+
+
+def over_nights(table: Mapping[str, Any], contestant: str, measure: str, last: int) -> list[tuple[int, Any]]:
+    """Night and figure; who learns nothing stays where the base begins, or where its prompt puts it."""
+    own = {
+        int(name.rpartition(" ")[2]): row[measure] for name, row in table.items() if name.startswith(f"{contestant} ")
+    }
+    if set(own) == {0}:
+        return [(0, own[0]), (last, own[0])]
+    return [(0, table["base 0"][measure]), *sorted(own.items())]
+
+
+def draw(axes: Axes, contestant: str, colour: str, points: Sequence[tuple[int, Any]]) -> None:
+    where = [night for night, _ in points]
+    axes.plot(where, [one["mean"] for _, one in points], "o-", color=colour, label=contestant, ms=4)
+    axes.fill_between(where, [one["low"] for _, one in points], [one["high"] for _, one in points], color=colour,
+                      alpha=0.12, lw=0)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--to", type=Path, default=RESULTS, help="folder of the pictures")
+    options = parser.parse_args()
+    for name, picture in (("dose", dose), ("nights", nights)):
+        measured = RESULTS / f"{name}.json"
+        if measured.is_file():
+            picture(json.loads(measured.read_text())).savefig(options.to / f"{name}.svg")
+            print(options.to / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    main()
