@@ -140,11 +140,9 @@ def _kinds(
         if wilson(won[kind], asked[kind])[1] < knobs.teachable and taught[kind] >= knobs.give_up_after
     ]  # fmt: skip
     left = [kind for kind in config.night.kinds if kind not in {*good, *lost}]
-    for one in potentials:
-        won[one.kind] += max(one.plain, one.shown, one.known)
-        asked[one.kind] += one.twins
-    first = _promising(left, won, asked)[: knobs.kinds_at_once] if potentials else left
-    practice = [kind for kind in _practising(fell, left, won, asked) if kind not in first]
+    ranked = _promising(left, potentials, won, asked)
+    first = ranked[: knobs.kinds_at_once] if potentials else left
+    practice = [kind for kind in _practising(fell, ranked) if kind not in first]
     first = [*first, *practice]
     told = {
         "told apart well already": good, "still at chance, training it would teach a bias": lost,
@@ -155,15 +153,10 @@ def _kinds(
     return tuple(kind for kind in left if kind in first), why or "As configured."
 
 
-def _practising(
-    fell: Sequence[str], kinds: Sequence[str], won: Mapping[str, int], asked: Mapping[str, int]
-) -> list[str]:
+def _practising(fell: Sequence[str], ranked: Sequence[str]) -> list[str]:
     """For each ability that fell the most promising kind that practises it, where there is one."""
-    found = []
-    for name in fell:
-        practised = TECHNICAL.get(name.removeprefix("capability."), frozenset())
-        found += _promising([kind for kind in kinds if kind in practised], won, asked)[:1]
-    return found
+    practised = [TECHNICAL.get(name.removeprefix("capability."), frozenset()) for name in fell]
+    return [kind for own in practised for kind in [kind for kind in ranked if kind in own][:1]]
 
 
 def _told_apart(nights: Sequence[PastNight], enough: int | None = None) -> tuple[Counter[str], Counter[str]]:
@@ -176,10 +169,18 @@ def _told_apart(nights: Sequence[PastNight], enough: int | None = None) -> tuple
     return won, asked
 
 
-def _promising(kinds: Sequence[str], won: Mapping[str, int], asked: Mapping[str, int]) -> list[str]:
-    """Those most surely told apart first, and before them what was never asked about."""
-    bounds = {kind: wilson(won[kind], asked[kind])[0] if kind in asked else 1.0 for kind in kinds}
-    return sorted(kinds, key=lambda kind: (bounds[kind], won[kind] / max(1, asked[kind])), reverse=True)
+def _promising(
+    kinds: Sequence[str], potentials: Sequence[Potential], won: Mapping[str, int], asked: Mapping[str, int]
+) -> list[str]:
+    """Those most surely told apart first, by the base in some wording or by now; before them what was never asked of.
+
+    Fresh twins at chance take nothing from what the base showed: judgment comes late and at once, and a kind that is
+    left for another before that was trained for nothing. It is given up where `_kinds` calls it lost.
+    """
+    bounds = {kind: wilson(won[kind], asked[kind])[0] if kind in asked else 0.0 for kind in kinds}
+    shown = {one.kind: wilson(max(one.plain, one.shown, one.known), one.twins)[0] for one in potentials}
+    unknown = {kind for kind in kinds if kind not in shown and kind not in asked}
+    return sorted(kinds, key=lambda kind: (kind in unknown, max(bounds[kind], shown.get(kind, 0.0))), reverse=True)
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, dreams: _Dreams) -> Plan:

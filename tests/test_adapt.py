@@ -208,6 +208,14 @@ def test_a_kind_that_begins_to_be_told_apart_is_trained_on() -> None:
     assert KINDS[-1] in plan(rises, CONFIG, Standing(found)).kinds
 
 
+def test_kinds_that_are_still_at_chance_are_not_left_for_others_before_they_are_given_up() -> None:
+    found = tuple(asked(kind, 18 if kind in {"notes", "lists", "units"} else 15, 10) for kind in KINDS)
+    slow = [
+        night(n, shown=[KindShown(kind, 8, 4, 4, 5) for kind in ("notes", "lists", "units")]) for n in range(1, 8)
+    ]
+    assert all(set(plan(slow[:n], CONFIG, Standing(found)).kinds) == {"notes", "lists", "units"} for n in range(8))
+
+
 def test_every_kind_is_trained_before_the_base_was_asked_and_then_those_it_was_not_asked_about_first() -> None:
     assert plan([], CONFIG, BARE).kinds == KINDS
     assert "dates" not in plan([], CONFIG, Standing((asked("dates", 20, 10),))).kinds
