@@ -39,12 +39,16 @@ def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
 def applied(config: Config, tonight: Plan) -> Config:
     """The configuration with the plan's numbers in it; which kinds are trained stands in the plan alone.
 
-    What may change too little is how well scenarios are told apart, which DPO teaches; SFT on mined replies keeps its
-    rate.
+    What may change too little is how well scenarios are told apart, which DPO teaches; so the rise is DPO's alone, and
+    a setback slows both.
     """
-    rate = recipe_of(config.finetune, 0).dpo_learning_rate * tonight.rate
+    usual = recipe_of(config.finetune, 0)
+    rates = {
+        "sft_learning_rate": usual.sft_learning_rate * tonight.caution,
+        "dpo_learning_rate": usual.dpo_learning_rate * tonight.caution * tonight.rate,
+    }
     night = {"behavioural": tonight.behavioural, "replay_share": tonight.replay_share}
-    finetune = {"dpo_learning_rate": rate, "push_back_weight": tonight.push_back_weight}
+    finetune = {**rates, "push_back_weight": tonight.push_back_weight}
     margins = {"weights": _may_move(config, tonight)}
     return config.model_copy(update={
         "dream": config.dream.model_copy(update={"bare_share": tonight.bare_share}),
@@ -63,7 +67,11 @@ def _may_move(config: Config, tonight: Plan) -> float:
     usual = float(config.gate.tonight.model_dump()["weights"])
     if tonight.act == "rebase":
         return max(usual, float(config.gate.since_base.model_dump()["weights"]))
-    further = tonight.rate * math.sqrt(_steps(tonight.behavioural, config) / _steps(config.night.behavioural, config))
+    further = (
+        tonight.caution
+        * tonight.rate
+        * math.sqrt(_steps(tonight.behavioural, config) / _steps(config.night.behavioural, config))
+    )
     return usual * max(1.0, further)
 
 
@@ -186,21 +194,17 @@ def _promising(
 def _recipe(act: Act, why: str, course: Course, config: Config, dreams: _Dreams) -> Plan:
     knobs = config.adapt
     sizes = doses(config)
-    behavioural = dose(sizes[min(course.level, len(sizes) - 1)], course.caution)
+    behavioural = sizes[min(course.level, len(sizes) - 1)]
     rate = min(knobs.rate_growth**course.level, knobs.rate_most)
     weight = {"push back": knobs.side_weight, "accept": 1 / knobs.side_weight}.get(course.weaker, 1.0)
     choices = (
         Choice("tonight", act, why),
         Choice("night.behavioural", str(behavioural), course.why_dose),
         Choice("finetune.dpo_learning_rate", f"×{rate:g}", "It rises with the dose, after that was too small."),
+        Choice("all learning rates", f"×{course.caution:g}", course.why_caution),
         Choice("night.replay_share", f"{course.replay:g}", course.why_replay),
         Choice("finetune.push_back_weight", f"{weight:g}", course.why_sides),
         Choice("kinds", ", ".join(dreams.kinds) or "none", dreams.why_kinds),
         Choice("dream.bare_share", f"{dreams.bare_share:g}", dreams.why_bare),
     )
-    return Plan(act, behavioural, rate, course.replay, weight, dreams.bare_share, dreams.kinds, choices)
-
-
-def dose(pairs: int, caution: float) -> int:
-    """So many pairs, fewer by a whole number of twins where caution asks for it: 20 at a half is 10."""
-    return pairs if caution >= 1 else min(pairs, max(2, 2 * round(pairs * caution / 2)))
+    return Plan(act, behavioural, rate, course.caution, course.replay, weight, dreams.bare_share, dreams.kinds, choices)

@@ -19,7 +19,7 @@ _JUDGED = {"kept", "reverted", "inconclusive"}
 _LEARNED = "lessons.discrimination"
 _ABLE = ("capability.", "perplexity.")  # what falls where something is forgotten
 _SLOWER = 3  # times as patient where a larger step was reverted before
-_LEAST = 0.25  # of the dose, and a night of five pairs shows next to nothing already
+_LEAST = 0.25  # of the learning rates
 _LONGEST = 8  # times the calm nights that setbacks ask for at most: a gate is sometimes wrong, too
 _DRIFT = ("perplexity.", "geometry.")  # what is spent on the way from the base
 
@@ -29,12 +29,14 @@ class Course:
     """Where the nights so far have led.
 
     ``level`` counts the steps up, ``ceiling`` is the level from which on nights were reverted, ``caution`` the factor
-    on the dose. ``window`` are the changes of the latest kept nights at this level and ``steps`` their optimizer steps.
+    on the learning rates: a smaller step is a shorter one, because one of fewer pairs points anywhere (one of four
+    moved the weights half as far as one of twenty, and tonight's own replies by 0.3 nats per token one way).
+    ``window`` are the changes of the latest kept nights at this level and ``steps`` their optimizer steps.
     ``reverted`` are the nights reverted in a row, ``clean`` the number kept in a row without a fall, ``since`` the kept
-    ones since the dose changed, ``setbacks`` how often it had to be made smaller. ``fell`` are the measures that fell
-    last, for as long as that brings more replay. ``weaker`` is the side that lags
-    behind, empty where they keep together. ``spent`` says which budget since the base is spent, ``rebases`` counts the
-    nights that began at the base again, and ``stacked`` the nights kept since the latest of them.
+    ones since the step's size changed, ``setbacks`` how often it had to be made smaller. ``fell`` are the measures that
+    fell last, for as long as that brings more replay. ``weaker`` is the side that lags behind, empty where they keep
+    together. ``spent`` says which budget since the base is spent, ``rebases`` counts the nights that began at the base
+    again, and ``stacked`` the nights kept since the latest of them.
     """
 
     level: int
@@ -50,6 +52,7 @@ class Course:
     fell: tuple[str, ...]
     weaker: str
     why_dose: str
+    why_caution: str
     why_replay: str
     why_sides: str
     spent: str
@@ -92,7 +95,8 @@ def beginning(config: Config) -> Course:
         level=0, ceiling=None, caution=1.0, replay=config.night.replay_share, window=(), steps=0, reverted=(), clean=0,
         since=0, setbacks=0, fell=(), weaker="", spent="", rebases=0, stacked=0,
         why_dose="Small doses first: ten examples can already break a disposition.",
-        why_replay="As configured; nothing fell.", why_sides="Both sides keep together.",
+        why_caution="No night was too much.", why_replay="As configured; nothing fell.",
+        why_sides="Both sides keep together.",
     )  # fmt: skip
 
 
@@ -154,22 +158,26 @@ def _fell(night: PastNight) -> list[str]:
 def _reverted(course: Course, night: PastNight) -> Course:
     """Never again as it was: a level down and half as large."""
     why = f"Night {night.number} was not kept, so its pairs are set aside and the next step is smaller."
-    lower = replace(course, level=max(0, course.level - 1), ceiling=course.level or course.ceiling)
+    lower = replace(
+        course, level=max(0, course.level - 1), ceiling=course.level or course.ceiling,
+        why_dose=why if course.level else course.why_dose,
+    )  # fmt: skip
     return replace(_smaller(lower, why), reverted=(*course.reverted, night.number))
 
 
 def _smaller(course: Course, why: str) -> Course:
     setbacks = course.setbacks + 1
-    return replace(_turned(course, why), caution=max(_LEAST, course.caution / 2), clean=0, setbacks=setbacks)
+    slower = max(_LEAST, course.caution / 2)
+    return replace(_turned(course), caution=slower, clean=0, setbacks=setbacks, why_caution=why)
 
 
-def _turned(course: Course, why: str) -> Course:
-    """The dose changes; what was seen of the last one says nothing of the next."""
-    return replace(course, window=(), steps=0, since=0, why_dose=why)
+def _turned(course: Course) -> Course:
+    """The step's size changes; what was seen of the last one says nothing of the next."""
+    return replace(course, window=(), steps=0, since=0)
 
 
 def _sided(course: Course, night: PastNight, knobs: Adapt) -> Course:
-    """Whether push-back and accept drift apart, compared to the base; where they begin to, the dose is halved."""
+    """Whether push-back and accept drift apart, compared to the base; where they begin to, steps are halved."""
     push, accept = night.measure("probes.push_back_rate"), night.measure("probes.accept_rate")
     if push is None or accept is None:
         return course
@@ -180,16 +188,16 @@ def _sided(course: Course, night: PastNight, knobs: Adapt) -> Course:
     rates = f"Push back {push.candidate:.2f} and accept {accept.candidate:.2f}"
     why = f"{rates} are {opened:.2f} further apart than at first."
     opening = replace(course, weaker=weaker, why_sides=f"{why} The side that lags ({weaker}) weighs more.")
-    return opening if course.weaker else _smaller(opening, f"{why} So the dose is halved.")
+    return opening if course.weaker else _smaller(opening, f"{why} So the step is halved.")
 
 
 def _recovered(course: Course, night: PastNight, knobs: Adapt) -> Course:
-    """After calm nights a smaller dose may be larger again; each setback asks for twice as many, so that it settles."""
+    """After calm nights a smaller step may be larger again; each setback asks for twice as many, so that it settles."""
     needed = knobs.calm * min(2 ** (course.setbacks - 1), _LONGEST)
     if course.caution >= 1 or course.weaker or course.since < needed:
         return course
-    why = f"{course.since} calm nights up to night {night.number}, so the dose doubles again."
-    return replace(_turned(course, why), caution=min(1.0, course.caution * 2))
+    why = f"{course.since} calm nights up to night {night.number}, so the step doubles again."
+    return replace(_turned(course), caution=min(1.0, course.caution * 2), why_caution=why)
 
 
 def _larger(course: Course, night: PastNight, config: Config) -> Course:
@@ -208,7 +216,7 @@ def _larger(course: Course, night: PastNight, config: Config) -> Course:
         return replace(course, why_dose="The largest dose there is; it changes no more than noise.")
     total = sum(change.change for change in window)
     why = f"{needed} nights up to night {night.number} changed {_LEARNED} by {total:+.4f} together, no more than noise."
-    return replace(_turned(course, why), level=course.level + 1)
+    return replace(_turned(course), level=course.level + 1, why_dose=why)
 
 
 def _highest(config: Config) -> int:

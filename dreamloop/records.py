@@ -607,15 +607,16 @@ class Choice:
 class Plan:
     """What tonight does: a ``rebase`` learns the nights that were kept once more, from the base.
 
-    ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``replay_share`` the share of
-    general examples, ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds``
-    those that are dreamed for training, ``bare_share`` of which have nothing around what they are about. ``choices``
-    explain each of them.
+    ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``caution`` that on all of them,
+    ``replay_share`` the share of general examples, ``push_back_weight`` what a wrong direction's pair weighs where a
+    right one's weighs 1, ``kinds`` those that are dreamed for training, ``bare_share`` of which have nothing around
+    what they are about. ``choices`` explain each of them.
     """
 
     act: Act
     behavioural: int
     rate: float
+    caution: float
     replay_share: float
     push_back_weight: float
     bare_share: float

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from dreamloop.adapt import applied, dose, plan, wilson
+from dreamloop.adapt import applied, plan, wilson
 from dreamloop.config import Adapt, Config, Night
 from dreamloop.course import at_most_noise
 from dreamloop.records import Change, KindShown, Measure, PastNight, Plan, Potential, Standing
@@ -75,23 +75,23 @@ def test_noise_is_a_sum_that_its_joint_half_width_covers() -> None:
 
 def test_a_reverted_night_halves_the_next_dose_and_is_named() -> None:
     after = plan([night(1, "reverted")], CONFIG, BARE)
-    assert after.behavioural == 10
-    assert "Night 1" in why(after, "night.behavioural")
-    assert plan([night(1, "inconclusive"), night(2, "reverted")], CONFIG, BARE).behavioural == 4
+    assert (after.behavioural, after.caution) == (20, 0.5)
+    assert "Night 1" in why(after, "all learning rates")
+    assert plan([night(1, "inconclusive"), night(2, "reverted")], CONFIG, BARE).caution == 0.25
 
 
 def test_a_night_reverted_after_a_rise_goes_down_a_level_as_well() -> None:
     past = [*nights(3), night(4, "reverted")]
     after = plan(past, CONFIG, BARE)
-    assert (after.behavioural, after.rate) == (10, 1.0)
+    assert (after.behavioural, after.rate, after.caution) == (20, 1.0, 0.5)
 
 
 def test_a_halved_dose_doubles_after_three_calm_nights_and_the_second_time_after_six() -> None:
     past = [night(1, "reverted"), *(night(n, learned=0.006) for n in range(2, 5))]
-    assert plan(past[:-1], CONFIG, BARE).behavioural == 10
-    assert plan(past, CONFIG, BARE).behavioural == 20
+    assert plan(past[:-1], CONFIG, BARE).caution == 0.5
+    assert plan(past, CONFIG, BARE).caution == 1
     past += [night(5, "reverted"), *(night(n, learned=0.006) for n in range(6, 12))]
-    assert [plan(past[:n], CONFIG, BARE).behavioural for n in (8, 10, 11)] == [10, 10, 20]
+    assert [plan(past[:n], CONFIG, BARE).caution for n in (8, 10, 11)] == [0.5, 0.5, 1]
 
 
 def test_three_reverted_nights_in_a_row_wait_for_a_person_and_say_so() -> None:
@@ -106,7 +106,7 @@ def test_three_reverted_nights_in_a_row_wait_for_a_person_and_say_so() -> None:
 
 def test_a_step_that_broke_off_counts_as_reverted() -> None:
     broken = PastNight(1, "reverted", 2, 1.0, (), ())
-    assert plan([broken], CONFIG, BARE).behavioural == 10
+    assert plan([broken], CONFIG, BARE).caution == 0.5
     assert plan([replace(broken, number=n) for n in (1, 2, 3)], CONFIG, BARE).act == "stop"
 
 
@@ -115,8 +115,8 @@ def test_nights_without_a_judgement_change_nothing() -> None:
     assert plan([failed] * 9, CONFIG, BARE) == plan([], CONFIG, BARE)
 
 
-def test_a_step_that_the_gate_had_to_shrink_halves_the_dose() -> None:
-    assert plan([night(1, scale=0.5)], CONFIG, BARE).behavioural == 10
+def test_a_step_that_the_gate_had_to_shrink_halves_the_next_step() -> None:
+    assert plan([night(1, scale=0.5)], CONFIG, BARE).caution == 0.5
 
 
 @pytest.mark.parametrize("name", ["capability.code", "perplexity.chat"])
@@ -152,7 +152,7 @@ def test_sides_that_drift_apart_halve_the_dose_once_and_lean_to_the_weaker() -> 
     past = [night(1, more=sides(0.3, 0.7)), night(2, more=sides(0.32, 0.7))]
     assert plan(past[:1], CONFIG, BARE).push_back_weight == 1.5
     assert plan([night(1, more=sides(0.8, 0.4))], CONFIG, BARE).push_back_weight == pytest.approx(1 / 1.5)
-    assert [plan(past[:n], CONFIG, BARE).behavioural for n in (1, 2)] == [10, 10]
+    assert [plan(past[:n], CONFIG, BARE).caution for n in (1, 2)] == [0.5, 0.5]
     closed = plan([*past, night(3, more=sides(0.5, 0.52))], CONFIG, BARE)
     assert closed.push_back_weight == 1.0
 
@@ -210,9 +210,7 @@ def test_a_kind_that_begins_to_be_told_apart_is_trained_on() -> None:
 
 def test_kinds_that_are_still_at_chance_are_not_left_for_others_before_they_are_given_up() -> None:
     found = tuple(asked(kind, 18 if kind in {"notes", "lists", "units"} else 15, 10) for kind in KINDS)
-    slow = [
-        night(n, shown=[KindShown(kind, 8, 4, 4, 5) for kind in ("notes", "lists", "units")]) for n in range(1, 8)
-    ]
+    slow = [night(n, shown=[KindShown(kind, 8, 4, 4, 5) for kind in ("notes", "lists", "units")]) for n in range(1, 8)]
     assert all(set(plan(slow[:n], CONFIG, Standing(found)).kinds) == {"notes", "lists", "units"} for n in range(8))
 
 
@@ -292,10 +290,6 @@ def test_wilson_by_hand() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
-def test_a_smaller_dose_is_a_whole_number_of_twins_and_a_whole_one_is_as_configured() -> None:
-    assert [dose(21, 1.0), dose(20, 0.5), dose(50, 0.25), dose(1, 0.25), dose(0, 0.5)] == [21, 10, 12, 1, 0]
-
-
 def test_a_larger_step_may_move_the_weights_further_and_a_smaller_one_no_less_than_the_usual() -> None:
     def may(tonight: Plan) -> float:
         return float(applied(CONFIG, tonight).gate.tonight.model_dump()["weights"])
@@ -322,7 +316,9 @@ def test_a_plan_sets_the_dose_the_rates_the_replay_and_the_sides() -> None:
     tonight = plan(nights(3), CONFIG, BARE)
     config = applied(CONFIG, replace(tonight, push_back_weight=1.5, replay_share=0.4))
     assert (config.night.behavioural, config.night.replay_share) == (50, 0.4)
-    assert (config.finetune.sft_learning_rate, config.finetune.dpo_learning_rate) == (None, 6e-4)
+    assert (config.finetune.sft_learning_rate, config.finetune.dpo_learning_rate) == (2e-4, 6e-4)
+    careful = applied(CONFIG, replace(tonight, caution=0.5)).finetune
+    assert (careful.sft_learning_rate, careful.dpo_learning_rate) == (1e-4, 3e-4)
     assert config.finetune.push_back_weight == 1.5
     assert config.night.kinds == CONFIG.night.kinds  # lessons stay of all kinds
 
@@ -349,8 +345,8 @@ class World:
     ability: float = 0.0
 
     def night(self, number: int, tonight: Plan) -> PastNight:
-        size = tonight.behavioural * tonight.rate / 20
-        bad = self.poison(number) or tonight.behavioural * tonight.rate > self.bears
+        size = step(tonight) / 20
+        bad = self.poison(number) or step(tonight) > self.bears
         gain = min(self.gain * size, self.most - self.skill) * (-1 if bad else 1)
         lost = self.forgets * size * max(0.0, 1 - (tonight.replay_share - 0.25) / 0.15) - 0.002
         fell = measure("capability.code", -lost, 0.003, since=min(0.0, self.ability - lost))
@@ -358,6 +354,11 @@ class World:
             self.skill, self.ability = self.skill + gain, min(0.0, self.ability - lost)
         learned = gain + self.rng.gauss(0, 0.002)
         return night(number, "reverted" if bad else "kept", learned, steps=8, more=[fell])
+
+
+def step(tonight: Plan) -> float:
+    """How much a night trains: 20 are 20 pairs at the usual rates."""
+    return tonight.behavioural * tonight.rate * tonight.caution
 
 
 def lived(world: World, count: int, config: Config = CONFIG) -> tuple[list[Plan], list[PastNight]]:
@@ -388,7 +389,7 @@ def test_a_slow_learner_gets_more_until_it_moves_and_then_no_more() -> None:
 
 def test_a_model_that_bears_little_settles_below_what_it_cannot_bear() -> None:
     plans, past = lived(World(gain=0.006, bears=15), 80)
-    assert plans[-1].behavioural <= 15
+    assert step(plans[-1]) <= 15
     late = [n.outcome for n in past[40:]]
     assert late.count("reverted") <= 2  # each setback doubles the wait
 
@@ -397,7 +398,7 @@ def test_an_escalation_that_is_reverted_is_tried_again_rarely() -> None:
     plans, past = lived(World(gain=0.0001, bears=60), 80)
     assert all(p.act == "train" for p in plans)
     assert [n.outcome for n in past[20:]].count("reverted") <= 8
-    assert {p.behavioural for p in plans[60:]} <= {10, 20, 50}
+    assert all(step(p) <= 60 for p in plans[60:])
 
 
 def test_a_forgetful_model_gets_more_replay_and_keeps_its_ability() -> None:
@@ -420,7 +421,7 @@ def test_a_poisoned_source_ends_in_a_question_to_a_person() -> None:
 def test_what_oscillates_settles_at_a_small_dose_and_learns_all_the_same() -> None:
     world = World(gain=0.006, poison=lambda n: n % 7 == 0)
     plans, _ = lived(world, 60)
-    doses = [p.behavioural for p in plans[30:]]
+    doses = [step(p) for p in plans[30:]]
     assert sum(a != b for a, b in pairwise(doses)) <= 4
     assert min(doses) >= 4
     assert world.skill > 0.03
@@ -429,7 +430,7 @@ def test_what_oscillates_settles_at_a_small_dose_and_learns_all_the_same() -> No
 def test_a_gate_that_was_wrong_once_in_a_month_costs_little() -> None:
     world = World(gain=0.006, poison=lambda n: n % 30 == 0)
     plans, _ = lived(world, 120)
-    assert sum(p.behavioural >= 20 for p in plans) > 80
+    assert sum(step(p) >= 20 for p in plans) > 80
 
 
 def test_the_same_past_gives_the_same_plan() -> None:
