@@ -285,7 +285,7 @@ class Adapt(Section):
     side_weight: float = Field(1.5, ge=1, le=4, description="What the pairs of the side that lags then weigh.")
     replay_most: Share = Field(0.4, description="night.replay_share while an ability or the reading of a domain falls.")
     replay_back: Positive = Field(0.05, le=1, description="How much less it is with every calm night after that.")
-    calm: Count = Field(3, description="Nights kept without a fall before replay goes back, or a halved dose doubles.")
+    calm: Count = Field(3, description="Nights kept without a fall before replay goes back, or halved rates double.")
     reverts_most: Count = Field(3, description="Nights in a row that may be not kept before training waits for you.")
     drift_most: float = Field(
         0.8, gt=0, le=1, description="Share of what may be lost since the base from which one adapter is trained anew."

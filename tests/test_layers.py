@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": WORDS | HOUSE,
     **{stage: WORDS | HOUSE | {"model"} for stage in STAGES},
     "cycle": WORDS | HOUSE | STAGES | {"model", "adapt", "dreaming", "relearn", "settle", "swap", "trial", "__init__"},
-    "adapt": WORDS | HOUSE | {"course", "finetune"},
+    "adapt": WORDS | HOUSE | {"course", "dream", "finetune"},
     "course": WORDS | HOUSE,
     "relearn": WORDS | HOUSE | {"dream", "ledger"},
     "dreaming": WORDS | HOUSE | {"dream", "ledger", "model"},
