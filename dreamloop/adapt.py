@@ -116,12 +116,12 @@ class _Dreams:
 
 
 def _dreams(past: Sequence[PastNight], potentials: Sequence[Potential], fell: Sequence[str], config: Config) -> _Dreams:
-    """Which kinds, and all of them bare until they are surely told apart more often than by chance."""
+    """Which kinds, and all of them bare until they are surely told apart better than a base may do by itself."""
     kinds, why = _kinds(past, potentials, fell, config)
     kept = [night for night in past if night.outcome == "kept"][-config.adapt.recent :]
     won, asked = _told_apart(kept, config.adapt.kind_twins)
     told, of = (sum(counts[kind] for kind in kinds) for counts in (won, asked))
-    if wilson(told, of)[0] > 0.5:
+    if wilson(told, of)[0] > config.adapt.teachable:
         said = f"As configured: {told} of {of} fresh twins of these kinds were told apart."
         return _Dreams(kinds, why, config.dream.bare_share, said)
     return _Dreams(kinds, why, 1.0, "Nothing around what is to be learned, until its fresh twins are told apart.")

@@ -298,7 +298,12 @@ class Adapt(Section):
     )
     kinds_at_once: Count = Field(3, description="Kinds that a night trains, the most promising ones first.")
     good: float = Field(0.85, gt=0.5, lt=1, description="Share told apart, surely, from which a kind is not trained.")
-    teachable: float = Field(0.65, gt=0.5, lt=1, description="Share that a trained kind must be able to have.")
+    teachable: float = Field(
+        0.65,
+        gt=0.5,
+        lt=1,
+        description="Share told apart that a trained kind must be able to have; dreams are bare until it surely has.",
+    )
     give_up_after: Count = Field(60, description="Twins of a kind that are trained before it may be given up.")
 
 

@@ -181,10 +181,12 @@ def test_dreams_are_bare_until_fresh_ones_are_told_apart() -> None:
     assert plan([], one, BARE).bare_share == 1.0
     chance = [night(n, learned=0.006, shown=shown(2)) for n in range(1, 6)]  # 10 of 20
     assert plan(chance, one, BARE).bare_share == 1.0
-    learned = [night(n, learned=0.006, shown=shown(3)) for n in range(1, 6)]  # 15 of 20: at least 0.57
+    begun = [night(n, learned=0.006, shown=shown(3)) for n in range(1, 6)]  # 15 of 20: at least 0.57
+    assert plan(begun, one, BARE).bare_share == 1.0
+    learned = [night(n, learned=0.006, shown=shown(9, twins=10)) for n in range(1, 3)]  # 18 of 20: at least 0.75
     tonight = plan(learned, one, BARE)
     assert applied(one, tonight).dream.bare_share == tonight.bare_share == one.dream.bare_share == 0.5
-    assert "15 of 20" in why(tonight, "dream.bare_share")
+    assert "18 of 20" in why(tonight, "dream.bare_share")
 
 
 def asked(kind: str, plain: int, shown: int, known: int = 0, twins: int = 20) -> Potential:
