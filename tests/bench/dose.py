@@ -89,7 +89,7 @@ class Cell:
 
 
 CELLS = (
-    *(Cell(f"{n} pairs", n) for n in (10, 20, 50, 100, 200, 400)),
+    *(Cell(f"{n} pairs", n) for n in (10, 20, 50, 100, 200, ABLATED)),
     *(Cell(f"{ABLATED} pairs, rate x {rate:g}", rate=rate) for rate in (0.1, 0.3, 1.0, 10.0)),
     Cell("no replay and no anchor", knobs={"anchor_weight": 0.0}),
     Cell("no hold on chosen replies", knobs={"dpop_lambda": 0.0}),
