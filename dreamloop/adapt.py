@@ -67,12 +67,8 @@ def _may_move(config: Config, tonight: Plan) -> float:
     usual = float(config.gate.tonight.model_dump()["weights"])
     if tonight.act == "rebase":
         return max(usual, float(config.gate.since_base.model_dump()["weights"]))
-    further = (
-        tonight.caution
-        * tonight.rate
-        * math.sqrt(_steps(tonight.behavioural, config) / _steps(config.night.behavioural, config))
-    )
-    return usual * max(1.0, further)
+    longer = math.sqrt(_steps(tonight.behavioural, config) / _steps(config.night.behavioural, config))
+    return usual * max(1.0, tonight.caution * tonight.rate * longer)
 
 
 def _steps(pairs: int, config: Config) -> int:

@@ -106,14 +106,7 @@ class Pairs:
     def _pair(self, row: int, chosen: Tensor, rejected: Tensor) -> Tensor:
         knobs = self.recipe
         was = [t.to(chosen.device) for t in self.references[row]]
-        preference = losses.preference(
-            knobs.loss_type,
-            (chosen, rejected),
-            (was[CHOSEN], was[REJECTED]),
-            knobs.beta,
-            knobs.label_smoothing,
-            knobs.dpop_lambda,
-        )
+        preference = pair_loss((chosen, rejected), was, knobs)
         guard = losses.sft(chosen)
         logit = losses.dpo_logit(chosen.sum(), rejected.sum(), was[CHOSEN].sum(), was[REJECTED].sum())
         change = chosen.mean() - self.starts[row][CHOSEN].mean().to(chosen.device)
@@ -129,6 +122,14 @@ class Pairs:
             margin=chosen - rejected, chosen_change=change, entropy=self.entropy / max(done.tokens, 1),
             accuracy=fmean(told[2] > 0 for told in self.told),
         )  # fmt: skip
+
+
+def pair_loss(branches: Sequence[Tensor], reference: Sequence[Tensor], recipe: Recipe) -> Tensor:
+    """One pair's preference loss under the recipe's loss, from its branches' log-probs; see `losses.preference`."""
+    return losses.preference(
+        recipe.loss_type, (branches[CHOSEN], branches[REJECTED]), (reference[CHOSEN], reference[REJECTED]),
+        recipe.beta, recipe.label_smoothing, recipe.dpop_lambda,
+    )  # fmt: skip
 
 
 class KlAnchor:

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from dreamloop.errors import InvariantBroken
-from dreamloop.finetune import losses
 from dreamloop.finetune.mix import anchor_rows, stratified_batches, twin_batches
-from dreamloop.finetune.parts import KlAnchor, Pairs, Part, SftRows
+from dreamloop.finetune.parts import KlAnchor, Pairs, Part, SftRows, pair_loss
 from dreamloop.finetune.recipe import batch_size, rate_factor
-from dreamloop.finetune.rows import CHOSEN, REJECTED
 from dreamloop.finetune.step import Trainer
 from dreamloop.model.encode import Row
 from dreamloop.model.score import completion_logprobs
@@ -124,14 +122,7 @@ def score_batches(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[
 def _first_loss(batch: Sequence[Pair], start: Scores, reference: Scores, recipe: Recipe) -> float:
     """The first step's loss as the scores of its pairs say it: ln 2 for 'sigmoid' where nothing was learned yet."""
     weights = _weights(batch, recipe)
-    told = [
-        losses.preference(
-            recipe.loss_type, (start[pair][CHOSEN], start[pair][REJECTED]),
-            (reference[pair][CHOSEN], reference[pair][REJECTED]), recipe.beta, recipe.label_smoothing,
-            recipe.dpop_lambda,
-        ).item()
-        for pair in batch
-    ]  # fmt: skip
+    told = [pair_loss(start[pair], reference[pair], recipe).item() for pair in batch]
     return sum(weight * one for weight, one in zip(weights, told, strict=True)) / sum(weights)
 
 
