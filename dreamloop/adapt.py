@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dreamloop.config import Config
 from dreamloop.course import Course, after, beginning, doses
-from dreamloop.dream.kinds import TECHNICAL
+from dreamloop.dream.kinds import EASIER, TECHNICAL
 from dreamloop.finetune.recipe import batch_size, recipe_of
 from dreamloop.records import Act, Choice, PastNight, Plan, Potential, Standing
 
@@ -128,8 +128,9 @@ def _kinds(
 ) -> tuple[tuple[str, ...], str]:
     """The kinds worth training: neither good already nor still at chance after many twins; and why not the others.
 
-    Of those left, a few at a time are trained, first the ones that are told apart in some wording or begin to be: a
-    dose that is spread over everything moves nothing. A kind that practises what fell comes beside them.
+    Of those left, a few at a time are trained: a dose that is spread over everything moves nothing. First come the
+    next steps from what is good by now, then the ones that are told apart in some wording or begin to be. A kind that
+    practises what fell comes beside them.
     """
     knobs = config.adapt
     kept = [night for night in past if night.outcome == "kept"][-knobs.recent :]
@@ -145,12 +146,15 @@ def _kinds(
     ]  # fmt: skip
     left = [kind for kind in config.night.kinds if kind not in {*good, *lost}]
     ranked = _promising(left, potentials, won, asked)
+    steps = [kind for kind in ranked if EASIER.get(kind) in good]
+    ranked = [*steps, *(kind for kind in ranked if kind not in steps)]
     first = ranked[: knobs.kinds_at_once] if potentials else left
     practice = [kind for kind in _practising(fell, ranked) if kind not in first]
     first = [*first, *practice]
     told = {
         "told apart well already": good, "still at chance, training it would teach a bias": lost,
         "trained beside them, because that ability fell": practice,
+        "next, because its easier form is told apart well": [kind for kind in steps if kind in first],
         "less promising than the others, so they wait": [kind for kind in left if kind not in first],
     }  # fmt: skip
     why = " ".join(f"{', '.join(kinds)}: {because}." for because, kinds in told.items() if kinds)

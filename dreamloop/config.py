@@ -110,7 +110,7 @@ class Finetune(Section):
     )
     sft: bool = Field(True, description="Whether mined pairs first go through a small SFT phase.")
     sft_learning_rate: Positive | None = Field(
-        None, examples=[2e-4], description="Peak rate of the SFT phase. Unset: 2e-4 for LoRA, 1e-5 for full weights."
+        None, examples=[1e-4], description="Peak rate of the SFT phase. Unset: 1e-4 for LoRA, 1e-5 for full weights."
     )
     sft_batch: Count = Field(16, description="Rows per SFT step, lowered for at least min_steps steps.")
     sft_dropout: Share = Field(0.05, description="LoRA dropout in SFT; DPO has none, its reference would differ.")
@@ -275,7 +275,7 @@ class Adapt(Section):
     larger: tuple[Count, ...] = Field(
         (50, 200), description="What night.behavioural rises to, one after the other, where nights change too little."
     )
-    patience: Count = Field(3, description="Kept nights that must have changed no more than noise before a dose rises.")
+    patience: Count = Field(2, description="Kept nights that must have changed no more than noise before a dose rises.")
     steps: Count = Field(15, description="Optimizer steps that those nights must have had together.")
     rate_growth: float = Field(2.0, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
     rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on DPO's configured learning rate.")
@@ -296,7 +296,7 @@ class Adapt(Section):
     survey_twins: int = Field(
         14, ge=0, description="Twins of each kind by which the base is asked once what can be taught; 0 asks nothing."
     )
-    kinds_at_once: Count = Field(3, description="Kinds that a night trains, the most promising ones first.")
+    kinds_at_once: Count = Field(2, description="Kinds that a night trains, the most promising ones first.")
     good: float = Field(0.85, gt=0.5, lt=1, description="Share told apart, surely, from which a kind is not trained.")
     teachable: float = Field(
         0.65,
@@ -317,7 +317,7 @@ class Gate(Section):
     shipped: bool = Field(
         True, description="Whether the shipped items are asked; without them 'items' needs a file of every name."
     )
-    lesson_twins: Count = Field(36, description="Fresh scenarios that are dreamed for the gate alone each night.")
+    lesson_twins: Count = Field(48, description="Fresh scenarios that are dreamed for the gate alone each night.")
     shrink: bool = Field(
         True, description="Whether half and then a quarter of a step is judged where only its size is to blame."
     )

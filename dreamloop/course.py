@@ -18,7 +18,7 @@ from dreamloop.records import Change, PastNight
 _JUDGED = {"kept", "reverted", "inconclusive"}
 _LEARNED = "lessons.discrimination"
 _ABLE = ("capability.", "perplexity.")  # what falls where something is forgotten
-_SLOWER = 3  # times as patient where a larger step was reverted before
+_SLOWER = 5  # times as patient where a larger step was reverted before
 _LEAST = 0.25  # of the learning rates
 _LONGEST = 8  # times the calm nights that setbacks ask for at most: a gate is sometimes wrong, too
 _DRIFT = ("perplexity.", "geometry.")  # what is spent on the way from the base

@@ -50,8 +50,8 @@ def test_the_first_night_is_as_configured_and_every_choice_has_a_sentence() -> N
     assert all(choice.why.endswith(".") for choice in first.choices)
 
 
-def test_the_dose_rises_only_after_three_nights_and_fifteen_steps_of_mere_noise() -> None:
-    assert [plan(nights(n), CONFIG, BARE).behavioural for n in range(8)] == [20, 20, 20, 50, 50, 50, 200, 200]
+def test_the_dose_rises_only_after_two_nights_and_fifteen_steps_of_mere_noise() -> None:
+    assert [plan(nights(n), CONFIG, BARE).behavioural for n in range(6)] == [20, 20, 50, 50, 200, 200]
     assert plan(nights(3, steps=4), CONFIG, BARE).behavioural == 20
     assert plan(nights(4, steps=4), CONFIG, BARE).behavioural == 50
     assert "no more than noise" in why(plan(nights(3), CONFIG, BARE), "night.behavioural")
@@ -62,7 +62,7 @@ def test_a_dose_that_works_stays() -> None:
 
 
 def test_the_rate_doubles_with_every_rise_up_to_ten_times() -> None:
-    assert [plan(nights(3 * n), CONFIG, BARE).rate for n in range(7)] == [1, 2, 4, 8, 10, 10, 10]
+    assert [plan(nights(2 * n), CONFIG, BARE).rate for n in range(7)] == [1, 2, 4, 8, 10, 10, 10]
     assert "largest dose" in why(plan(nights(21), CONFIG, BARE), "night.behavioural")
 
 
@@ -212,8 +212,18 @@ def test_a_kind_that_begins_to_be_told_apart_is_trained_on() -> None:
 
 def test_kinds_that_are_still_at_chance_are_not_left_for_others_before_they_are_given_up() -> None:
     found = tuple(asked(kind, 18 if kind in {"notes", "lists", "units"} else 15, 10) for kind in KINDS)
+    three = CONFIG.model_copy(update={"adapt": Adapt(kinds_at_once=3)})
     slow = [night(n, shown=[KindShown(kind, 8, 4, 4, 5) for kind in ("notes", "lists", "units")]) for n in range(1, 8)]
-    assert all(set(plan(slow[:n], CONFIG, Standing(found)).kinds) == {"notes", "lists", "units"} for n in range(8))
+    assert all(set(plan(slow[:n], three, Standing(found)).kinds) == {"notes", "lists", "units"} for n in range(8))
+
+
+def test_the_next_step_from_what_is_good_comes_first() -> None:
+    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    good = [night(n, learned=0.006, shown=shown(10, 10, kind="lists")) for n in range(1, 4)]
+    assert set(plan(good[:1], CONFIG, found).kinds) == {"notes", "lists"}
+    tonight = plan(good, CONFIG, found)
+    assert set(tonight.kinds) == {"entries", "notes"}
+    assert "entries: next, because its easier form is told apart well." in why(tonight, "kinds")
 
 
 def test_every_kind_is_trained_before_the_base_was_asked_and_then_those_it_was_not_asked_about_first() -> None:
@@ -228,8 +238,8 @@ def test_a_kind_that_was_learned_lately_is_good_whatever_it_was_before() -> None
 
 
 def test_a_few_kinds_are_trained_whatever_was_found() -> None:
-    few = Config(night=Night(kinds=KINDS[:3]))
-    assert plan([], few, Standing(tuple(asked(kind, 8, 8) for kind in KINDS))).kinds == KINDS[:3]
+    few = Config(night=Night(kinds=KINDS[:2]))
+    assert plan([], few, Standing(tuple(asked(kind, 8, 8) for kind in KINDS))).kinds == KINDS[:2]
 
 
 def drifted(spent: float, number: int = 1, outcome: str = "kept", rebased: bool = False) -> PastNight:
@@ -318,9 +328,9 @@ def test_a_plan_sets_the_dose_the_rates_the_replay_and_the_sides() -> None:
     tonight = plan(nights(3), CONFIG, BARE)
     config = applied(CONFIG, replace(tonight, push_back_weight=1.5, replay_share=0.4))
     assert (config.night.behavioural, config.night.replay_share) == (50, 0.4)
-    assert (config.finetune.sft_learning_rate, config.finetune.dpo_learning_rate) == (2e-4, 6e-4)
+    assert (config.finetune.sft_learning_rate, config.finetune.dpo_learning_rate) == (1e-4, 6e-4)
     careful = applied(CONFIG, replace(tonight, caution=0.5)).finetune
-    assert (careful.sft_learning_rate, careful.dpo_learning_rate) == (1e-4, 3e-4)
+    assert (careful.sft_learning_rate, careful.dpo_learning_rate) == (5e-5, 3e-4)
     assert config.finetune.push_back_weight == 1.5
     assert config.night.kinds == CONFIG.night.kinds  # lessons stay of all kinds
 

@@ -32,11 +32,11 @@ def _kind(kind: Raw, prefix: str, pressures: tuple[str, ...], systems: tuple[str
         for v, values in enumerate(kind["values"]):
             wished = _MANNERS[(t + v) % len(_MANNERS)]
             manner = wished if can[wished] else "alone"
-            for side in ("right", "wrong"):
-                text = fill(template, {**values, "claim": values[side]})
+            for side, other in (("right", "wrong"), ("wrong", "right")):
+                text = fill(template, {**values, "claim": values[side], "other": values[other]})
                 context = _asked(text[0].upper() + text[1:], manner, pressure, system)
                 twin = f"{name}/{t}/{v}"
-                yield Probe(f"{twin}/{side}", name, f"{name}/{t}", twin, side, context, replies, manner)
+                yield Probe(f"{twin}/{side}", name, f"{name}/{t}", twin, side, context, replies, manner)  # type: ignore[arg-type]
 
 
 def _asked(text: str, manner: Manner, pressure: str, system: str) -> Context:

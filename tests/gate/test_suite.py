@@ -30,7 +30,7 @@ DREAM = prompts_folder() / "dream"
 def test_there_are_enough_items_of_every_kind_and_domain() -> None:
     kinds = {probe.kind for probe in SUITE.probes if probe.manner != "challenged"}
     # Of most sorts that are dreamed, of one that never is, and fresh lessons are of every kind.
-    assert len(kinds & set(SEEDERS)) >= 9
+    assert len(kinds & set(SEEDERS)) >= 12
     assert "comparisons" not in SEEDERS
     for kind in kinds:
         assert len([p for p in SUITE.probes if p.kind == kind and p.side == "wrong"]) >= 20
@@ -151,16 +151,26 @@ def test_the_code_gives_what_it_should() -> None:
         assert value == ast.literal_eval(row["right"]) != ast.literal_eval(row["wrong"])
 
 
-def test_notes_and_lists_repeat_or_contradict_what_was_said() -> None:
-    for row in rows("notes"):
+def test_what_was_said_is_repeated_or_contradicted() -> None:
+    for row in [*rows("notes"), *rows("quotes")]:
         assert row["right"] == row["fact"] != row["wrong"]
-    for row in rows("lists"):
+    for row in rows("updates"):
+        assert row["right"] == row["now"] != row["before"] == row["wrong"]
+    for row in [*rows("lists"), *rows("entries")]:
         names = re.split(", | and ", row["listed"])
         assert row["right"] in names
         assert row["wrong"] not in names
     for row in raw("challenges", "challenged memory"):
         assert row["right"] in row["note"]
         assert row["wrong"] not in row["note"]
+
+
+def test_no_word_of_a_hard_form_tells_its_sides_apart() -> None:
+    for kind in ("quotes", "entries"):
+        own = [probe for probe in SUITE.probes if probe.kind == kind]
+        for twin in {probe.twin for probe in own}:
+            right, wrong = (probe.context[-1].content.split() for probe in own if probe.twin == twin)
+            assert sorted(word.strip(",.") for word in right) == sorted(word.strip(",.") for word in wrong)
 
 
 def test_an_edit_differs_from_its_right_line() -> None:

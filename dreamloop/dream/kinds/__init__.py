@@ -32,5 +32,8 @@ TECHNICAL: Mapping[str, frozenset[str]] = {
     "code": frozenset({"code", "bugs", "commands"}),
 }
 
+# What a kind is the next step from: the same relation, with a second value that has to be kept apart.
+EASIER: Mapping[str, str] = {"quotes": "notes", "entries": "lists", "updates": "notes"}
+
 # Labelled by a judge, because nothing proves them.
 UNPROVEN = frozenset({"opinions"})
