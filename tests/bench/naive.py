@@ -73,7 +73,7 @@ def _dpo(model: Any, tokenizer: Any, pairs: Sequence[Pair], recipe: Recipe, plac
 def _common(place: Path, recipe: Recipe) -> dict[str, Any]:
     return {
         "output_dir": str(place / "trainer"), "num_train_epochs": 1, "lr_scheduler_type": "cosine",
-        "warmup_ratio": recipe.warmup_ratio, "weight_decay": recipe.weight_decay,
+        "warmup_steps": recipe.warmup_ratio, "weight_decay": recipe.weight_decay,
         "max_grad_norm": recipe.max_grad_norm, "max_length": recipe.max_length, "seed": recipe.seed % 2**31,
         "gradient_checkpointing": False, "report_to": [], "save_strategy": "no", "logging_strategy": "no",
         "disable_tqdm": True, "use_cpu": True, "bf16": False, "dataloader_pin_memory": False,
