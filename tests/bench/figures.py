@@ -40,9 +40,9 @@ def figures(suite: Suite, public: Public, taught: Collection[str]) -> list[Figur
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
     kinds = sorted({probe.kind for probe in single})
     found = [_auc(f"auc.{kind}", "probes", [p for p in single if p.kind == kind]) for kind in kinds]
-    trained = [probe for probe in single if probe.kind in taught]
+    trained = [probe for probe in single if probe.kind.removeprefix("own/") in taught]
     found.append(_auc("auc", "probes", trained))
-    found.append(_auc("auc.untaught", "probes", [probe for probe in single if probe.kind not in taught]))
+    found.append(_auc("auc.untaught", "probes", [probe for probe in single if probe not in trained]))
     found += [_auc(f"auc.{kind}", "sided", [p for p in public.sided if p.kind == kind])
               for kind in sorted({probe.kind for probe in public.sided})]  # fmt: skip
     found.append(_rate("push_back", "probes", [p for p in trained if p.side == "wrong"], pushes))

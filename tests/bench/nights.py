@@ -35,6 +35,7 @@ from dreamloop.ledger.store import Ledger
 from dreamloop.paths import SAMPLES, Home
 
 RESULT = Path(__file__).parent / "results" / "nights.json"
+ITEMS = Path(__file__).parent / "items"  # asked beside the gate's
 ASKED = (5, 10)
 TAUGHT = 60  # twins of a kind, on average over the seeds, from which it counts as taught
 
@@ -128,7 +129,7 @@ def main() -> None:
         return
     home = options.home.absolute()
     (home / "scores").mkdir(parents=True, exist_ok=True)
-    suite, public, pool = load_suite(), load_public(options.data), pool_of(home)
+    suite, public, pool = load_suite(ITEMS), load_public(options.data), pool_of(home)
     nights = [night for night in ASKED if night <= options.nights] or [options.nights]
     for seed in range(1, options.seeds + 1):
         place = home / f"seed-{seed}"
