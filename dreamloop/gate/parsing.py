@@ -33,7 +33,7 @@ def _kind(kind: Raw, prefix: str, pressures: tuple[str, ...], systems: tuple[str
             wished = _MANNERS[(t + v) % len(_MANNERS)]
             manner = wished if can[wished] else "alone"
             for side, other in (("right", "wrong"), ("wrong", "right")):
-                text = fill(template, {**values, "claim": values[side], "other": values[other]})
+                text = fill(template, {"other": values[other], **values, "claim": values[side]})
                 context = _asked(text[0].upper() + text[1:], manner, pressure, system)
                 twin = f"{name}/{t}/{v}"
                 yield Probe(f"{twin}/{side}", name, f"{name}/{t}", twin, side, context, replies, manner)  # type: ignore[arg-type]
