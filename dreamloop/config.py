@@ -136,8 +136,13 @@ class Finetune(Section):
     dpop_lambda: NotNegative = Field(
         0.3, description="What a chosen reply's loss of log-prob against the base counts against its pair in DPO."
     )
+    balance_weight: NotNegative = Field(
+        0.1,
+        description="Weight of what both twins moved alike, a bias, beside how much better they are told apart; with 1 "
+        "'ipo' judges each pair by itself.",
+    )
     push_back_weight: Positive = Field(
-        1.0, description="What the pair of a wrong direction weighs in DPO's mean, where its right twin's weighs 1."
+        1.0, description="How much of the difference the wrong side of twins is to make, where the right one makes 1."
     )
     context_gradient: Literal["full", "frozen"] = Field(
         "full", description="'frozen' runs contexts without gradient: faster, and an approximation."
@@ -304,7 +309,7 @@ class Adapt(Section):
         lt=1,
         description="Share told apart that a trained kind must be able to have; dreams are bare until it surely has.",
     )
-    give_up_after: Count = Field(60, description="Twins of a kind that are trained before it may be given up.")
+    give_up_after: Count = Field(200, description="Twins of a kind that are trained before it may be given up.")
 
 
 class Gate(Section):

@@ -169,7 +169,7 @@ def test_a_kind_that_is_told_apart_well_is_trained_no_further() -> None:
 
 
 def test_a_kind_that_stays_at_chance_is_given_up_after_enough_twins_of_it() -> None:
-    lost = [night(n, learned=0.006, shown=shown(2, taught=6)) for n in range(1, 11)]  # 20 of 40: at most 0.63
+    lost = [night(n, learned=0.006, shown=shown(2, taught=20)) for n in range(1, 11)]  # 20 of 40: at most 0.63
     assert "dates" in plan(lost[:9], CONFIG, BARE).kinds
     assert "dates" not in plan(lost, CONFIG, BARE).kinds
     untrained = [night(n, learned=0.006, shown=shown(2, taught=0)) for n in range(1, 11)]
@@ -281,8 +281,8 @@ def test_a_rebase_is_not_repeated_before_calm_nights_and_ever_fewer_times(outcom
 
 
 def test_what_a_rebase_learned_once_more_is_counted_once() -> None:
-    lost = [night(n, learned=0.006, shown=shown(2, taught=6)) for n in range(1, 10)]
-    again = replace(night(10, learned=0.006, shown=shown(2, taught=54)), rebased=True)
+    lost = [night(n, learned=0.006, shown=shown(2, taught=20)) for n in range(1, 10)]
+    again = replace(night(10, learned=0.006, shown=shown(2, taught=180)), rebased=True)
     assert "dates" in plan([*lost, again], CONFIG, BARE).kinds
 
 

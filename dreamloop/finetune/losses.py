@@ -62,16 +62,37 @@ def held(logit: Tensor, chosen: Tensor, reference_chosen: Tensor, dpop_lambda: f
     return logit - dpop_lambda * (reference_chosen - chosen).clamp(min=0)
 
 
-def preference(
-    kind: LossType, branches: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], beta: float, smoothing: float,
-    dpop_lambda: float = 0.0,
-) -> Tensor:  # fmt: skip
-    """One pair's loss from its (T,) log-probs, chosen and rejected, under the policy and the reference."""
+def held_logit(
+    kind: LossType, branches: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], dpop_lambda: float
+) -> Tensor:
+    """A pair's logit from its (T,) log-probs, chosen and rejected, under the policy and the reference."""
     sums = [t.mean() if kind == "ipo" else t.sum() for t in (*branches, *reference)]
-    logit = held(dpo_logit(*sums), sums[0], sums[2], dpop_lambda)
+    return held(dpo_logit(*sums), sums[0], sums[2], dpop_lambda)
+
+
+def preference(kind: LossType, logit: Tensor, beta: float, smoothing: float) -> Tensor:
+    """The loss of a `held_logit`."""
     if kind == "ipo":
         return ipo(logit, beta)
     return sigmoid(logit, beta) if kind == "sigmoid" else robust(logit, beta, smoothing)
+
+
+def apart(logits: tuple[Tensor, Tensor], weights: tuple[float, float]) -> Tensor:
+    """The weighted mean of twins' logits: how much better they are told apart.
+
+    Twins offer the same two replies with chosen and rejected exchanged, so what only makes one reply likelier on both
+    sides cancels here. The weights say which side is to do more of it.
+    """
+    return (weights[0] * logits[0] + weights[1] * logits[1]) / sum(weights)
+
+
+def alike(kind: LossType, logits: tuple[Tensor, Tensor], beta: float) -> Tensor:
+    """((z - z')/2)², what twins moved alike, squared: how much likelier one reply became on both sides, a bias.
+
+    In the unit of the loss: nats per token for IPO, β times nats for the others.
+    """
+    moved = ((logits[0] - logits[1]) / 2).square()
+    return moved if kind == "ipo" else beta**2 * moved
 
 
 def at_reference(kind: LossType, beta: float) -> float:

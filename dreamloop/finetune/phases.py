@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.mix import anchor_rows, stratified_batches, twin_batches
-from dreamloop.finetune.parts import KlAnchor, Pairs, Part, SftRows, pair_loss
+from dreamloop.finetune.parts import KlAnchor, Pairs, Part, SftRows, preference_losses
 from dreamloop.finetune.recipe import batch_size, rate_factor
 from dreamloop.finetune.step import Trainer
 from dreamloop.model.encode import Row
@@ -83,7 +83,7 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
             rate = recipe.dpo_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
             step = trainer.step(parts, optimizer, rate, "dpo", index)
             if index == 0:
-                _check_start(step.dpo, _first_loss(batch, start, reference, recipe), policy.dtype)
+                _check_start(step.dpo, _first_loss(rows, batch, start, reference, recipe), policy.dtype)
             advance(1)
     trainer.keep_moments(optimizer, "dpo")
     return start
@@ -119,11 +119,14 @@ def score_batches(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[
     return found
 
 
-def _first_loss(batch: Sequence[Pair], start: Scores, reference: Scores, recipe: Recipe) -> float:
+def _first_loss(
+    rows: Mapping[Pair, Row], batch: Sequence[Pair], start: Scores, reference: Scores, recipe: Recipe
+) -> float:
     """The first step's loss as the scores of its pairs say it: ln 2 for 'sigmoid' where nothing was learned yet."""
     weights = _weights(batch, recipe)
-    told = [pair_loss(start[pair], reference[pair], recipe).item() for pair in batch]
-    return sum(weight * one for weight, one in zip(weights, told, strict=True)) / sum(weights)
+    own, scores = [rows[pair] for pair in batch], dict(enumerate(start[pair] for pair in batch))
+    told = preference_losses(own, scores, [reference[pair] for pair in batch], weights, recipe)
+    return sum(weights[row] * one.item() for row, one in told.items()) / sum(weights)
 
 
 def _check_start(loss: float | None, expected: float, dtype: torch.dtype) -> None:

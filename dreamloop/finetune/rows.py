@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from dreamloop.errors import UnusableRow
 from dreamloop.model.encode import Branch, ChatEncoder, Row
@@ -12,7 +13,7 @@ CHOSEN, REJECTED = 0, 1  # branch order in a pair's row
 
 
 def encode_pairs(encoder: ChatEncoder, pairs: Sequence[Pair], max_length: int) -> tuple[dict[Pair, Row], list[Skip]]:
-    """One row a pair, context shared, branches chosen and rejected.
+    """One row a pair, context shared, branches chosen and rejected; twins are one unit.
 
     Pairs that cannot be encoded are left out and counted; with one twin the other goes too.
     """
@@ -22,7 +23,8 @@ def encode_pairs(encoder: ChatEncoder, pairs: Sequence[Pair], max_length: int) -
         try:
             if pair.chosen.strip() == pair.rejected.strip():
                 raise UnusableRow("chosen and rejected are the same")
-            rows[pair] = encoder.branches(pair.context, (pair.chosen, pair.rejected), max_length)
+            row = encoder.branches(pair.context, (pair.chosen, pair.rejected), max_length)
+            rows[pair] = replace(row, unit=pair.twin or "")
         except UnusableRow as error:
             reasons[pair] = error.reason
     lost = {pair.twin for pair in reasons if pair.twin}
@@ -63,7 +65,7 @@ def words_only(row: Row) -> Row:
     Both replies end, so the end says nothing about which is right; but a preference lowers what its replies have in
     common, and a model that ends its sentences less surely talks worse everywhere.
     """
-    return Row(row.context, tuple(Branch(one.tokens, (*one.scored[:-1], False)) for one in row.branches))
+    return replace(row, branches=tuple(Branch(one.tokens, (*one.scored[:-1], False)) for one in row.branches))
 
 
 def scored_tokens(rows: Iterable[Row]) -> int:

@@ -42,11 +42,13 @@ class Branch:
 class Row:
     """A context shared by one or more branches that do not see each other.
 
-    The context holds at least one token, because a branch's first token is predicted from it.
+    The context holds at least one token, because a branch's first token is predicted from it. Rows of the same
+    ``unit`` go through the model together, because a loss needs them all; empty where a row stands alone.
     """
 
     context: Tokens
     branches: tuple[Branch, ...]
+    unit: str = ""
 
     def __len__(self) -> int:
         """Tokens the trunk has to process."""

@@ -81,13 +81,23 @@ def plan(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def pack(rows: Sequence[Row], budget: int, frozen_contexts: bool = False) -> list[Pack]:
-    """Pack rows to a token budget; ``Span.row`` counts in the given order.
+    """Pack rows to a token budget, none of a unit apart; ``Span.row`` counts in the given order.
 
     With ``frozen_contexts`` every context but its last token goes into the pack's prelude. That last token predicts
     a reply's first one, so it stays among those that carry a gradient.
     """
-    bins = plan([len(row) for row in rows], budget)
-    return [_lay_out({item: rows[item] for item in items}, frozen_contexts) for items in bins]
+    together = units(rows)
+    bins = plan([sum(len(rows[item]) for item in unit) for unit in together], budget)
+    shared = [sorted(item for k in items for item in together[k]) for items in bins]
+    return [_lay_out({item: rows[item] for item in items}, frozen_contexts) for items in shared]
+
+
+def units(rows: Sequence[Row]) -> list[list[int]]:
+    """Which rows belong together: those of each unit, and every row without one by itself."""
+    found: dict[str | int, list[int]] = {}
+    for item, row in enumerate(rows):
+        found.setdefault(row.unit or item, []).append(item)
+    return list(found.values())
 
 
 def alone(rows: Sequence[Row]) -> list[Pack]:

@@ -7,7 +7,6 @@ pack, and the LM head is applied only where a completion token is predicted, a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -18,7 +17,7 @@ from dreamloop.log import Progress, Silent
 from dreamloop.model.attention import Layout, Memory
 from dreamloop.model.encode import ChatEncoder, Row
 from dreamloop.model.head import TokenKL, TokenLogProbs
-from dreamloop.model.pack import Pack, Strip, alone, pack
+from dreamloop.model.pack import Pack, Strip, alone, pack, units
 from dreamloop.model.policy import Policy
 from dreamloop.records import Message
 
@@ -93,11 +92,11 @@ def packs_for(policy: Policy, rows: Sequence[Row], budget: int, frozen_contexts:
 
 
 def whole_rows(policy: Policy, rows: Sequence[Row], budget: int, frozen_contexts: bool = False) -> list[list[Pack]]:
-    """The same packs, grouped so that no row's branches are split over groups: a pair's loss needs both."""
+    """The same packs, grouped so that no row's branches and no unit's rows are split over groups."""
     packs = packs_for(policy, rows, budget, frozen_contexts)
     if policy.packable:
         return [[batch] for batch in packs]
-    return [list(group) for _, group in groupby(packs, key=lambda batch: batch.spans[0].row)]
+    return [[batch for batch in packs if batch.spans[0].row in unit] for unit in units(rows)]
 
 
 @torch.no_grad()

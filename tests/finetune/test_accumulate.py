@@ -91,6 +91,44 @@ def test_the_gradient_is_the_mean_of_those_of_single_rows_also_where_nothing_can
         torch.testing.assert_close(gradient, by_hand, atol=2e-5, rtol=1e-3)
 
 
+TWINS = [
+    Row((3, context, 4), (Branch((5, 6), (True, True)), Branch((7, 8, 9), (True,) * 3))[::order], unit)
+    for unit, context in (("a", 10), ("b", 30))
+    for order in (1, -1)
+]
+
+
+def of_twins(policy: Policy, rows: Sequence[Row], budget: int, weight: float) -> tuple[float, dict[str, Tensor]]:
+    references = [[torch.full((len(b.tokens),), -5.0) for b in row.branches] for row in rows]
+    recipe = replace(RECIPE, balance_weight=weight, dpop_lambda=0.0)
+    part = Pairs(rows, references, references, [1.0] * len(rows), recipe)
+    (done,) = Accumulator(policy, budget, frozen_contexts=False).gradients(lambda: [part])
+    return done.loss, {n: p.grad.clone() for n, p in policy.trainable("candidate").items() if p.grad is not None}
+
+
+def assert_equal(found: tuple[float, dict[str, Tensor]], known: tuple[float, dict[str, Tensor]]) -> None:
+    assert found[0] == pytest.approx(known[0], rel=1e-4)
+    for name, one in found[1].items():
+        torch.testing.assert_close(one, known[1][name], atol=2e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("packable", [True, False])
+def test_twins_are_judged_together_in_any_packing(policy: Policy, packable: bool) -> None:
+    known = of_twins(policy, TWINS, 1000, 0.1)
+    policy.packable = packable
+    try:
+        for rows, budget in ((TWINS, 1), ([TWINS[k] for k in (2, 0, 3, 1)], 1), ([TWINS[k] for k in (2, 0, 3, 1)], 20)):
+            assert_equal(of_twins(policy, rows, budget, 0.1), known)
+    finally:
+        policy.packable = True
+
+
+def test_with_all_of_what_they_moved_alike_twins_are_pairs_by_themselves(policy: Policy) -> None:
+    apart = of_twins(policy, [replace(row, unit="") for row in TWINS], 1000, 0.1)
+    assert_equal(of_twins(policy, TWINS, 1000, 1.0), apart)
+    assert of_twins(policy, TWINS, 1000, 0.1)[0] < apart[0] - 1e-3
+
+
 def test_a_pair_counts_as_much_as_its_weight(policy: Policy) -> None:
     rows = [Row((3, 4), (Branch((5, k), (True, True)), Branch((7,), (True,)))) for k in (6, 90)]
     references = [[torch.full((len(b.tokens),), -5.0) for b in row.branches] for row in rows]

@@ -116,7 +116,8 @@ def test_dpo_losses_and_gradients_equal_trls(
     (packed,) = packs_for(tiny, [same], 512)
     logprobs = token_logprobs(tiny, packed)
     chosen, rejected = (logprobs[s.start : s.end] for s in packed.spans)
-    mine = losses.preference(kind, (chosen, rejected), (before[CHOSEN], before[REJECTED]), 0.1, smoothing)
+    logit = losses.held_logit(kind, (chosen, rejected), (before[CHOSEN], before[REJECTED]), 0.0)
+    mine = losses.preference(kind, logit, 0.1, smoothing)
     assert mine.item() == pytest.approx(loss, rel=1e-5)
     assert abs(mine.item() - losses.at_reference(kind, 0.1)) > 1e-5
     assert_same(ours(tiny, mine), gradients)

@@ -8,8 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from dreamloop.finetune import losses
+
+Both = tuple[Tensor, Tensor]
 
 
 def test_sft_is_the_mean_over_the_replys_own_tokens() -> None:
@@ -41,12 +44,19 @@ def test_robust_dpo_on_noisy_labels_is_on_average_dpo_on_clean_ones(logit: float
     assert noisy.item() == pytest.approx(losses.sigmoid(z, 0.1).item(), abs=1e-9)
 
 
+def preference(
+    kind: losses.LossType, branches: Both, reference: Both, beta: float, smoothing: float, dpop_lambda: float = 0.0
+) -> Tensor:
+    """A pair's loss from its log-probs."""
+    return losses.preference(kind, losses.held_logit(kind, branches, reference, dpop_lambda), beta, smoothing)
+
+
 def test_ipo_by_hand() -> None:
     # per-token means: chosen -1 against -2, rejected -3 against -2.5: z = (-1 + 3) - (-2 + 2.5) = 1.5
     branches = (torch.tensor([-0.5, -1.5]), torch.tensor([-3.0]))
     reference = (torch.tensor([-2.0, -2.0]), torch.tensor([-2.5]))
     # β = 0.5: (1.5 - 1)² = 0.25
-    assert losses.preference("ipo", branches, reference, 0.5, 0.0).item() == pytest.approx(0.25)
+    assert preference("ipo", branches, reference, 0.5, 0.0).item() == pytest.approx(0.25)
 
 
 def test_what_the_chosen_reply_lost_counts_against_its_pair_and_what_it_gained_does_not() -> None:
@@ -54,25 +64,46 @@ def test_what_the_chosen_reply_lost_counts_against_its_pair_and_what_it_gained_d
     branches = (torch.tensor([-1.5, -2.5]), torch.tensor([-4.0]))
     reference = (torch.tensor([-1.5, -1.5]), torch.tensor([-2.0]))
     # λ = 0.4: 1.5 - 0.4 · 0.5 = 1.3, and (1.3 - 1)² = 0.09
-    assert losses.preference("ipo", branches, reference, 0.5, 0.0, 0.4).item() == pytest.approx(0.09)
+    assert preference("ipo", branches, reference, 0.5, 0.0, 0.4).item() == pytest.approx(0.09)
     gained = (torch.tensor([-1.0, -1.0]), branches[1])
-    assert losses.preference("ipo", gained, reference, 0.5, 0.0, 0.4) == losses.preference(
-        "ipo", gained, reference, 0.5, 0.0
-    )
+    assert preference("ipo", gained, reference, 0.5, 0.0, 0.4) == preference("ipo", gained, reference, 0.5, 0.0)
 
 
 def test_a_chosen_reply_that_lost_as_much_as_the_rejected_one_is_pulled_up() -> None:
     chosen, rejected = torch.tensor([-2.0], requires_grad=True), torch.tensor([-3.0], requires_grad=True)
-    loss = losses.preference("ipo", (chosen, rejected), (torch.tensor([-1.0]), torch.tensor([-2.0])), 0.5, 0.0, 0.5)
+    loss = preference("ipo", (chosen, rejected), (torch.tensor([-1.0]), torch.tensor([-2.0])), 0.5, 0.0, 0.5)
     pulls = torch.autograd.grad(loss, (chosen, rejected))
     # z = 0 - 0.5·1; slope 2·(-0.5 - 1) = -3 for the rejected side's pull, times 1 + λ for the chosen one's
     assert [pull.item() for pull in pulls] == pytest.approx([-4.5, 3.0])
 
 
+def test_how_much_better_twins_are_told_apart_and_what_they_moved_alike_by_hand() -> None:
+    # The objecting reply gained 0.4 on both sides: chosen on the wrong one, rejected on the right one.
+    bias = (torch.tensor(0.4), torch.tensor(-0.4))
+    assert losses.apart(bias, (1.0, 1.0)).item() == 0.0
+    assert losses.alike("ipo", bias, 0.5).item() == pytest.approx(0.16)
+    assert losses.alike("sigmoid", bias, 0.1).item() == pytest.approx(0.0016)
+    difference = (torch.tensor(0.4), torch.tensor(0.4))
+    assert losses.apart(difference, (1.0, 1.0)).item() == pytest.approx(0.4)
+    assert losses.alike("ipo", difference, 0.5).item() == 0.0
+    # A wrong side that is to do twice as much: (2 · 0.5 + 0.2) / 3
+    assert losses.apart((torch.tensor(0.5), torch.tensor(0.2)), (2.0, 1.0)).item() == pytest.approx(0.4)
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3))
+def test_ipo_pair_by_pair_is_what_is_missing_of_the_difference_and_all_of_what_twins_moved_alike(
+    z: float, other: float
+) -> None:
+    both = (torch.tensor(z, dtype=torch.float64), torch.tensor(other, dtype=torch.float64))
+    pairs = sum(losses.ipo(logit, 0.5).item() for logit in both)
+    together = losses.ipo(losses.apart(both, (1.0, 1.0)), 0.5) + losses.alike("ipo", both, 0.5)
+    assert pairs == pytest.approx(2 * together.item(), abs=1e-9)
+
+
 @pytest.mark.parametrize("kind", ["sigmoid", "ipo", "robust"])
 def test_every_preference_loss_begins_where_it_is_said_to(kind: losses.LossType) -> None:
     same = (torch.tensor([-1.0, -2.0]), torch.tensor([-4.0]))
-    loss = losses.preference(kind, same, same, 0.2, 0.1)
+    loss = preference(kind, same, same, 0.2, 0.1)
     assert loss.item() == pytest.approx(losses.at_reference(kind, 0.2))
 
 

@@ -22,6 +22,12 @@ def test_a_pair_that_does_not_fit_takes_its_twin_along_and_is_counted(tiny_encod
     }
 
 
+def test_twins_are_a_unit_and_single_pairs_are_none(tiny_encoder: ChatEncoder) -> None:
+    rows, _ = encode_pairs(tiny_encoder, [pair(0, "a"), pair(1, "a"), pair(2, None)], 200)
+    assert [row.unit for row in rows.values()] == ["a", "a", ""]
+    assert [words_only(row).unit for row in rows.values()] == ["a", "a", ""]
+
+
 def test_an_empty_reply_is_dropped_and_counted(tiny_encoder: ChatEncoder) -> None:
     rows, skips = encode_pairs(tiny_encoder, [pair(0, None, "")], 200)
     assert not rows

@@ -11,7 +11,7 @@ from dreamloop.gate.suite import Probe
 from dreamloop.gate.verdict import decide
 from dreamloop.records import Message
 
-MARGINS = Margins({"bias": 0.9}, {"bias": 2.0}, 0.90)
+MARGINS = Margins({"bias": 0.9, "margin": 0.1}, {"bias": 2.0, "margin": 0.3}, 0.90)
 ASK = (Message("user", "7 + 5 = 13, right?"),)
 TAUGHT = [
     Probe(f"{twin}/{side}", "sums", f"sums/{twin}", twin, side, ASK, (("Yes.", "No."),))
@@ -48,15 +48,33 @@ def test_the_share_does_not_depend_on_the_size_of_the_step() -> None:
     assert bias(BEFORE, moved(0.003, 0.001), TAUGHT) == pytest.approx(bias(BEFORE, moved(3.0, 1.0), TAUGHT))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right", "share"),
+    [
+        (0.1, 0.1, 1.0),  # together 0.2, the least that is judged in full
+        (0.05, 0.05, 0.5),  # half of it
+        (-0.02, 0.03, 0.5),  # labels exchanged, by little: (0.05 + 0.05) / 0.2
+        (0.05, -0.05, 0.0),
+        (0.3, 0.1, 0.5),
+    ],
+)
+def test_a_step_that_can_hardly_be_seen_counts_the_less_by_hand(wrong: float, right: float, share: float) -> None:
+    assert bias(BEFORE, moved(wrong, right), TAUGHT, least=0.2) == pytest.approx(share, abs=1e-9)
+
+
 def judged(after: dict[str, float]) -> str:
     scored = [Scored({"taught": one}) for one in (BEFORE, BEFORE, after)]
     measures = taught_bias(TAUGHT, Trio(*scored), MARGINS)
     return decide(measures, [NAME]).outcome
 
 
-def test_a_step_that_moves_both_sides_alike_is_not_kept_however_small() -> None:
-    assert judged(moved(0.3, -0.1)) == judged(moved(0.03, 0.01)) == "keep"
-    assert judged(moved(0.001, 0.00099)) == judged(moved(-0.3, -0.29)) == judged(moved(-0.1, 0.3)) == "revert"
+def test_a_step_that_moves_both_sides_alike_is_not_kept() -> None:
+    assert judged(moved(0.3, -0.1)) == judged(moved(0.3, 0.1)) == "keep"
+    assert judged(moved(0.1, 0.099)) == judged(moved(-0.3, -0.29)) == judged(moved(-0.1, 0.3)) == "revert"
+
+
+def test_both_sides_wandering_together_by_less_than_each_may_lose_are_no_bias_yet() -> None:
+    assert judged(moved(-0.043, -0.050)) == judged(moved(0.069, 0.063)) == "keep"
 
 
 def test_scores_that_are_missing_or_no_numbers_are_no_evidence() -> None:

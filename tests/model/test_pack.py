@@ -16,6 +16,15 @@ def test_every_item_is_packed_once_and_no_pack_is_over_budget(lengths: list[int]
         assert sum(lengths[i] for i in items) <= budget or len(items) == 1
 
 
+@given(st.lists(st.tuples(st.integers(1, 60), st.sampled_from(["", "a", "b", "c"])), max_size=20), st.integers(10, 90))
+def test_no_pack_holds_only_a_part_of_a_unit(drawn: list[tuple[int, str]], budget: int) -> None:
+    rows = [Row((1,), (Branch((2,) * tokens, (True,) * tokens),), unit) for tokens, unit in drawn]
+    packs = pack(rows, budget)
+    assert sorted(span.row for batch in packs for span in batch.spans) == list(range(len(rows)))
+    for unit in {unit for _, unit in drawn if unit}:
+        assert sum(any(rows[span.row].unit == unit for span in batch.spans) for batch in packs) == 1
+
+
 def visible(batch: Pack) -> list[list[int]]:
     """Who sees whom, as the dense mask that the segments stand for."""
     seen = torch.zeros(len(batch.strip.tokens), len(batch.strip.tokens), dtype=torch.int)
