@@ -121,7 +121,7 @@ class Finetune(Section):
     beta: Positive | None = Field(
         None,
         examples=[0.1],
-        description="DPO's beta: how strongly the reference holds. Unset: 0.5 for 'ipo', otherwise 0.1 for LoRA and "
+        description="DPO's beta: how strongly the reference holds. Unset: 0.7 for 'ipo', otherwise 0.1 for LoRA and "
         "0.01 for full weights.",
     )
     loss_type: Literal["sigmoid", "ipo", "robust"] = Field(
@@ -151,7 +151,7 @@ class Finetune(Section):
         False, description="Compute activations twice instead of keeping them: less memory, a third slower."
     )
     anchor_weight: float = Field(
-        3.0, ge=0, allow_inf_nan=False, description="Weight of forward KL to the base on replay tokens; 0 is off."
+        10.0, ge=0, allow_inf_nan=False, description="Weight of forward KL to the base on replay tokens; 0 is off."
     )
     anchor_tokens: Count = Field(128, description="Replay tokens per DPO step under the anchor.")
     weight_decay: NotNegative = Field(0.01, description="AdamW's weight decay.")

@@ -11,7 +11,7 @@ _UNSET = {
     "lora": {"sft_learning_rate": 1e-4, "dpo_learning_rate": 3e-4, "beta": 0.1},
     "full": {"sft_learning_rate": 1e-5, "dpo_learning_rate": 5e-7, "beta": 0.01},
 }
-_IPO = {"beta": 0.5}  # is a distance to go, 1/(2β) nats per token, and the same for all methods
+_IPO = {"beta": 0.7}  # is a distance to go, 1/(2β) nats per token, and the same for all methods
 
 
 def recipe_of(knobs: Finetune, seed: int) -> Recipe:
