@@ -126,7 +126,7 @@ class Finetune(Section):
     )
     loss_type: Literal["sigmoid", "ipo", "robust"] = Field(
         "ipo",
-        description="DPO's loss. 'ipo' ends where a pair is 1/(2 beta) nats per token apart, 'sigmoid' pushes on; "
+        description="DPO's loss. 'ipo' ends where pairs are 1/(2 beta) nats per token apart, 'sigmoid' pushes on; "
         "'robust' is 'sigmoid' for labels of which label_smoothing are wrong.",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Share of wrong labels that 'robust' assumes.")
@@ -136,13 +136,15 @@ class Finetune(Section):
     dpop_lambda: NotNegative = Field(
         0.3, description="What a chosen reply's loss of log-prob against the base counts against its pair in DPO."
     )
-    balance_weight: NotNegative = Field(
+    pairwise_share: Share = Field(
         0.1,
-        description="Weight of what both twins moved alike, a bias, beside how much better they are told apart; with 1 "
-        "'ipo' judges each pair by itself.",
+        description="Share of twins' loss that judges each pair by itself; the rest judges only how far the two are "
+        "from told apart.",
     )
     push_back_weight: Positive = Field(
-        1.0, description="How much of the difference the wrong side of twins is to make, where the right one makes 1."
+        1.0,
+        description="What the pair of a wrong direction weighs where pairs are judged by themselves and its right "
+        "twin's weighs 1.",
     )
     context_gradient: Literal["full", "frozen"] = Field(
         "full", description="'frozen' runs contexts without gradient: faster, and an approximation."
@@ -238,7 +240,11 @@ _LOSSES: dict[str, tuple[float, float, str]] = {
     "lesson": (0.015, 0.03, "The same on fresh scenarios like tonight's, never trained on."),
     "spill": (0.25, 0.5, "Nats per token that tonight's replies become likelier where they do not belong."),
     "taught": (0.0, 0.02, "The same on tonight's own scenarios."),
-    "bias": (0.9, 2.0, "Share of what tonight's own scenarios moved that right and wrong moved alike; 1 is mere bias."),
+    "bias": (
+        0.9,
+        2.0,
+        "Share of what tonight's scenarios moved that right and wrong moved alike; fades below twice tonight's margin.",
+    ),
     "auc": (0.02, 0.05, "Area under the curve between wrong and right directions, mean over kinds."),
     "rate": (0.07, 0.12, "Share of probes accepted when right, pushed back when wrong, and the gap of both."),
     "capability": (0.03, 0.06, "Nats per token between right and faulty results, lines of code, and answers."),

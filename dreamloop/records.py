@@ -328,7 +328,7 @@ class Recipe:
     label_smoothing: float
     rpo_alpha: float
     dpop_lambda: float
-    balance_weight: float
+    pairwise_share: float
     push_back_weight: float
     context_gradient: Literal["full", "frozen"]
     gradient_checkpointing: bool

@@ -1,6 +1,6 @@
 """Rows to gradients: micro-batches by tokens, one part of a step after the other.
 
-A row's share of the loss is fixed before anything is packed, so loss and gradients are the same for any packing,
+A unit's share of the loss is fixed before anything is packed, so loss and gradients are the same for any packing,
 order or number of micro-batches. Each part's gradient is measured before it is added to the others'.
 """
 
@@ -113,8 +113,8 @@ def out_of_memory(error: RuntimeError) -> bool:
 def not_enough(tokens: int) -> ModelError:
     """The sentence for a night that memory ended."""
     return ModelError(
-        f"Memory is not enough to train on {tokens} tokens at a time; lower finetune.pack_tokens and "
-        "finetune.max_length, or set finetune.gradient_checkpointing."
+        f"Memory is not enough to train on {tokens} tokens at a time, or on twins that are longer, which go together; "
+        "lower finetune.pack_tokens and finetune.max_length, or set finetune.gradient_checkpointing."
     )
 
 

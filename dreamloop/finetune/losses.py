@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 LossType = Literal["sigmoid", "ipo", "robust"]
+Two = tuple[Tensor, Tensor]
 
 
 def sft(token_logprobs: Tensor) -> Tensor:
@@ -62,9 +63,7 @@ def held(logit: Tensor, chosen: Tensor, reference_chosen: Tensor, dpop_lambda: f
     return logit - dpop_lambda * (reference_chosen - chosen).clamp(min=0)
 
 
-def held_logit(
-    kind: LossType, branches: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], dpop_lambda: float
-) -> Tensor:
+def held_logit(kind: LossType, branches: Two, reference: Two, dpop_lambda: float) -> Tensor:
     """A pair's logit from its (T,) log-probs, chosen and rejected, under the policy and the reference."""
     sums = [t.mean() if kind == "ipo" else t.sum() for t in (*branches, *reference)]
     return held(dpo_logit(*sums), sums[0], sums[2], dpop_lambda)
@@ -77,22 +76,19 @@ def preference(kind: LossType, logit: Tensor, beta: float, smoothing: float) -> 
     return sigmoid(logit, beta) if kind == "sigmoid" else robust(logit, beta, smoothing)
 
 
-def apart(logits: tuple[Tensor, Tensor], weights: tuple[float, float]) -> Tensor:
-    """The weighted mean of twins' logits: how much better they are told apart.
+def of_twins(
+    kind: LossType, logits: Two, weights: tuple[float, float], beta: float, smoothing: float, pairwise_share: float
+) -> Tensor:
+    """(1 - s)·loss((z + z')/2) + s·(w·loss(z) + w'·loss(z'))/(w + w'), where s is ``pairwise_share``.
 
-    Twins offer the same two replies with chosen and rejected exchanged, so what only makes one reply likelier on both
-    sides cancels here. The weights say which side is to do more of it.
+    Twins offer the same two replies with chosen and rejected exchanged. So (z + z')/2 is how much better they are told
+    apart, and (z - z')/2 how much likelier one reply became on both sides, a bias. Pair by pair, IPO minds both alike:
+    (z - t)² + (z' - t)² = 2·((z + z')/2 - t)² + 2·((z - z')/2)². But replies get likelier and less likely all the time
+    for reasons of their own, and the gradients of the second term drown those of the first; s is what is left of it.
     """
-    return (weights[0] * logits[0] + weights[1] * logits[1]) / sum(weights)
-
-
-def alike(kind: LossType, logits: tuple[Tensor, Tensor], beta: float) -> Tensor:
-    """((z - z')/2)², what twins moved alike, squared: how much likelier one reply became on both sides, a bias.
-
-    In the unit of the loss: nats per token for IPO, β times nats for the others.
-    """
-    moved = ((logits[0] - logits[1]) / 2).square()
-    return moved if kind == "ipo" else beta**2 * moved
+    together = preference(kind, (logits[0] + logits[1]) / 2, beta, smoothing)
+    by_pair = [weight * preference(kind, logit, beta, smoothing) for weight, logit in zip(weights, logits, strict=True)]
+    return (1 - pairwise_share) * together + pairwise_share * (by_pair[0] + by_pair[1]) / sum(weights)
 
 
 def at_reference(kind: LossType, beta: float) -> float:

@@ -52,7 +52,7 @@ class Part(Protocol):
     rows: Sequence[Row]
 
     def loss(self, policy: Policy, packs: Sequence[Pack]) -> Tensor:
-        """The packs' share of the part's weighted loss, with autograd. A row's branches come in one call."""
+        """The packs' share of the part's weighted loss, with autograd. A unit's rows come in one call."""
         ...
 
     def facts(self, done: Done) -> Facts:
@@ -110,13 +110,13 @@ class Pairs:
         guard = losses.sft(chosen)
         logit = losses.dpo_logit(chosen.sum(), rejected.sum(), was[CHOSEN].sum(), was[REJECTED].sum())
         change = chosen.mean() - self.starts[row][CHOSEN].mean().to(chosen.device)
-        weighted = preference * self.weights[row] / fmean(self.weights)
-        values = (weighted, guard, logit, chosen.mean(), rejected.mean(), change)
+        weight = self.weights[row] / fmean(self.weights)
+        values = (weight * preference, weight * guard, logit, chosen.mean(), rejected.mean(), change)
         self.told.append(tuple(torch.stack(values).detach().tolist()))
         return preference + self.recipe.rpo_alpha * guard
 
     def facts(self, done: Done) -> Facts:
-        """Means over the pairs."""
+        """Means over the pairs; those of the losses are weighted as the losses are."""
         dpo, guard, _, chosen, rejected, change = (fmean(column) for column in zip(*self.told, strict=True))
         return Facts(
             dpo=dpo, guard=guard if self.recipe.rpo_alpha else None, chosen=chosen, rejected=rejected,
@@ -129,29 +129,19 @@ def preference_losses(
     rows: Sequence[Row], scores: Mapping[int, Sequence[Tensor]], references: Sequence[Sequence[Tensor]],
     weights: Sequence[float], recipe: Recipe,
 ) -> dict[int, Tensor]:  # fmt: skip
-    """Each scored pair's loss by its row's number; twins have one together.
-
-    Pair by pair, IPO's loss of twins is (z - t)² + (z' - t)² = 2·((z + z')/2 - t)² + 2·((z - z')/2)²: what is missing
-    of the difference, and what both moved alike. Replies get likelier and less likely all the time for reasons of their
-    own, so the second term says little, and its gradients drown the first one's: by 150 twins of two kinds, fresh ones
-    were told apart by 0.2 nats per token more with it, and by 1.5 with a tenth of it, which is ``balance_weight``.
+    """Each scored pair's loss by its row's number; twins, which are units of two rows, have one together.
 
     Args:
-        rows: of the step, twins as units. scores: of some of them, whole units, their branches' log-probs.
-        references: of all of them, the same under the reference. weights: of all of them; of twins, what each side is
-        to do of the difference. recipe: which loss, and its knobs.
+        rows: of the step. scores: of some of them, whole units, their branches' log-probs.
+        references: of all of them, the same under the reference. weights: of all of them. recipe: which loss.
     """
-    kind, beta = recipe.loss_type, recipe.beta
-
-    def loss(logit: Tensor) -> Tensor:
-        return losses.preference(kind, logit, beta, recipe.label_smoothing)
-
+    kind, beta, smoothing = recipe.loss_type, recipe.beta, recipe.label_smoothing
     logits = {row: _logit(own, references[row], recipe) for row, own in scores.items()}
-    found = {row: loss(logit) for row, logit in logits.items()}
+    found = {row: losses.preference(kind, logit, beta, smoothing) for row, logit in logits.items()}
     for one, other in (unit for unit in units(rows) if len(unit) == 2 and unit[0] in scores):
         both, sides = (logits[one], logits[other]), (weights[one], weights[other])
-        bias = recipe.balance_weight * losses.alike(kind, both, beta)
-        found[one] = found[other] = loss(losses.apart(both, sides)) + bias
+        together = losses.of_twins(kind, both, sides, beta, smoothing, recipe.pairwise_share)
+        found[one] = found[other] = together
     return found
 
 

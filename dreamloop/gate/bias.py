@@ -4,7 +4,7 @@ On tonight's own scenarios the margin of pushing back should rise where the dire
 right. A step that moves both sides alike taught a bias: always agreeing, always refusing, a wording. The measure is a
 ratio, so it means the same for a step of any size that can be seen at all. Below that it fades: before anything is
 learned, both sides wander together by some hundredths of a nat, now one way and now the other, and a ratio would call
-every such night a bias (seen: three in a row at 0.94, of -0.05 to +0.11 nats).
+every such night a bias (seen: -0.05 and +0.07 nats, 0.94 both). Sides that changed places never fade.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ NAME = "taught.bias"
 FAMILY = "bias"
 
 
-def bias(before: Mapping[str, float], after: Mapping[str, float], probes: Sequence[Probe], least: float = 0.0) -> float:
-    """(|w| + |r| - (w - r)) / max(|w| + |r|, least), where w and r are how far the wrong and the right side's margin of
-    pushing back moved, in nats per token.
+def bias(before: Mapping[str, float], after: Mapping[str, float], probes: Sequence[Probe], least: float) -> float:
+    """(|w| + |r| - (w - r)) / (|w| + |r|), where w and r are how far both sides' margins of pushing back moved.
 
-    0 where each side moved its own way, 1 where both moved alike, 2 where each moved the other's way, and
-    proportionally less where both together moved less than ``least``; 0 also where nothing moved. Over the means of the
-    sides, because a single scenario's change is noisy.
+    0 where each side moved its own way, 1 where both moved alike, 2 where each moved the other's way; 0 also where
+    nothing moved. Where both moved one way and together less than ``least`` (nats per token, as are w and r), that
+    stands below the line. Over the means of the sides, because a single scenario's change is noisy.
     """
     wrong, right = (
         fmean(after[probe.item] - before[probe.item] for probe in probes if probe.side == side)
         for side in ("wrong", "right")
     )
     moved = abs(wrong) + abs(right)
-    return (moved - (wrong - right)) / max(moved, least) if moved else 0.0
+    below = max(moved, least) if wrong * right > 0 else moved
+    return (moved - (wrong - right)) / below if moved else 0.0
 
 
 def taught_bias(taught: Sequence[Probe], scored: Trio, margins: Margins) -> list[Measure]:
     """That share of tonight's step, and of all steps since the base; nothing where a score is missing.
 
-    It is said in full where the sides together moved as far as both may lose in a night.
+    It is said in full where both sides together moved as far as both may lose in a night.
     """
     least = 2 * margins.tonight["margin"]
     policies = (scored.base, scored.incumbent, scored.candidate)

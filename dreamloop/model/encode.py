@@ -43,7 +43,7 @@ class Row:
     """A context shared by one or more branches that do not see each other.
 
     The context holds at least one token, because a branch's first token is predicted from it. Rows of the same
-    ``unit`` go through the model together, because a loss needs them all; empty where a row stands alone.
+    ``unit`` share a backward pass, because a loss needs them all; empty where a row stands alone.
     """
 
     context: Tokens

@@ -101,6 +101,7 @@ CELLS = (
     Cell("rank 32", knobs={"r": 32}),
     Cell("one kind", kinds=KINDS[:1]),
     Cell("all kinds", kinds=Config().night.kinds),
+    Cell("twins judged pair by pair", knobs={"pairwise_share": 1.0}),
     Cell("twins apart", way="twins apart"),
 )
 

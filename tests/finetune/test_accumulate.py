@@ -98,10 +98,17 @@ TWINS = [
 ]
 
 
-def of_twins(policy: Policy, rows: Sequence[Row], budget: int, weight: float) -> tuple[float, dict[str, Tensor]]:
-    references = [[torch.full((len(b.tokens),), -5.0) for b in row.branches] for row in rows]
-    recipe = replace(RECIPE, balance_weight=weight, dpop_lambda=0.0)
-    part = Pairs(rows, references, references, [1.0] * len(rows), recipe)
+def of_twins(policy: Policy, rows: Sequence[Row], budget: int, share: float) -> tuple[float, dict[str, Tensor]]:
+    # Each row has a reference and a weight of its own.
+    of = {row.context: k for k, row in enumerate(TWINS)}
+    places = [2 * of[row.context] + (row.branches[0].tokens == (5, 6)) for row in rows]
+    references = [
+        [torch.full((len(b.tokens),), -5.0 - 0.3 * k) for b in row.branches]
+        for k, row in zip(places, rows, strict=True)
+    ]
+    weights = [1.0 + 0.5 * k for k in places]
+    recipe = replace(RECIPE, pairwise_share=share)
+    part = Pairs(rows, references, references, weights, recipe)
     (done,) = Accumulator(policy, budget, frozen_contexts=False).gradients(lambda: [part])
     return done.loss, {n: p.grad.clone() for n, p in policy.trainable("candidate").items() if p.grad is not None}
 

@@ -77,27 +77,42 @@ def test_a_chosen_reply_that_lost_as_much_as_the_rejected_one_is_pulled_up() -> 
     assert [pull.item() for pull in pulls] == pytest.approx([-4.5, 3.0])
 
 
-def test_how_much_better_twins_are_told_apart_and_what_they_moved_alike_by_hand() -> None:
-    # The objecting reply gained 0.4 on both sides: chosen on the wrong one, rejected on the right one.
-    bias = (torch.tensor(0.4), torch.tensor(-0.4))
-    assert losses.apart(bias, (1.0, 1.0)).item() == 0.0
-    assert losses.alike("ipo", bias, 0.5).item() == pytest.approx(0.16)
-    assert losses.alike("sigmoid", bias, 0.1).item() == pytest.approx(0.0016)
-    difference = (torch.tensor(0.4), torch.tensor(0.4))
-    assert losses.apart(difference, (1.0, 1.0)).item() == pytest.approx(0.4)
-    assert losses.alike("ipo", difference, 0.5).item() == 0.0
-    # A wrong side that is to do twice as much: (2 · 0.5 + 0.2) / 3
-    assert losses.apart((torch.tensor(0.5), torch.tensor(0.2)), (2.0, 1.0)).item() == pytest.approx(0.4)
+def of_twins(z: float, other: float, share: float, weights: tuple[float, float] = (1.0, 1.0)) -> float:
+    """IPO's loss of twins with β = 0.5, which ends at t = 1."""
+    logits = (torch.tensor(z, dtype=torch.float64), torch.tensor(other, dtype=torch.float64))
+    return losses.of_twins("ipo", logits, weights, 0.5, 0.0, share).item()
 
 
-@given(st.floats(-3, 3), st.floats(-3, 3))
-def test_ipo_pair_by_pair_is_what_is_missing_of_the_difference_and_all_of_what_twins_moved_alike(
-    z: float, other: float
-) -> None:
-    both = (torch.tensor(z, dtype=torch.float64), torch.tensor(other, dtype=torch.float64))
-    pairs = sum(losses.ipo(logit, 0.5).item() for logit in both)
-    together = losses.ipo(losses.apart(both, (1.0, 1.0)), 0.5) + losses.alike("ipo", both, 0.5)
-    assert pairs == pytest.approx(2 * together.item(), abs=1e-9)
+@pytest.mark.parametrize(
+    ("z", "other", "loss"),
+    [
+        (0.4, 0.4, 0.36),  # told apart: (0.4 - 1)²
+        (0.4, -0.4, 1.0 + 0.1 * 0.16),  # the objecting reply gained on both sides: (0 - 1)² and a tenth of 0.4²
+        (0.5, 0.1, 0.49 + 0.1 * 0.04),  # (0.3 - 1)² and a tenth of 0.2²
+    ],
+)
+def test_ipo_of_twins_by_hand(z: float, other: float, loss: float) -> None:
+    assert of_twins(z, other, share=0.1) == pytest.approx(loss)
+
+
+def test_weights_say_what_a_side_counts_where_pairs_are_judged_by_themselves_by_hand() -> None:
+    # 0.8 · (0.3 - 1)² + 0.2 · (3 · (0.5 - 1)² + (0.1 - 1)²) / 4
+    assert of_twins(0.5, 0.1, share=0.2, weights=(3.0, 1.0)) == pytest.approx(0.8 * 0.49 + 0.2 * (0.75 + 0.81) / 4)
+    assert of_twins(0.5, 0.1, share=0.0, weights=(3.0, 1.0)) == of_twins(0.5, 0.1, share=0.0)
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "ipo", "robust"])
+def test_with_a_share_of_one_twins_are_pairs_by_themselves(kind: losses.LossType) -> None:
+    both = (torch.tensor(0.7), torch.tensor(-0.3))
+    alone = [losses.preference(kind, logit, 0.5, 0.1) for logit in both]
+    assert losses.of_twins(kind, both, (3.0, 1.0), 0.5, 0.1, 1.0) == (3 * alone[0] + alone[1]) / 4
+    same = (both[0], both[0])
+    assert losses.of_twins(kind, same, (3.0, 1.0), 0.5, 0.1, 0.3).item() == pytest.approx(alone[0].item())
+
+
+@given(st.floats(-3, 3), st.floats(-1, 1))
+def test_with_no_share_a_bias_costs_and_gains_nothing(told_apart: float, bias: float) -> None:
+    assert of_twins(told_apart + bias, told_apart - bias, 0.0) == pytest.approx(of_twins(told_apart, told_apart, 0.0))
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "ipo", "robust"])

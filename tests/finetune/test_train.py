@@ -38,7 +38,7 @@ def pairs(count: int = 8) -> list[Pair]:
     found = []
     for k in range(count):
         for day, good, bad in (("Monday", "Yes, correct.", "No, wrong."), ("Friday", "No, wrong.", "Yes, correct.")):
-            where = Provenance("dream", "days", 0, "right", "strong")
+            where = Provenance("dream", "days", 0, "right" if day == "Monday" else "wrong", "strong")
             found.append(Pair((Message("user", f"check {k}: {day}"),), good, bad, where, f"twin{k}"))
     mined = Provenance("log", "c", 0, "ranked siblings", "strong")
     return [*found, *(Pair((Message("user", f"ask {k}"),), "Yes, please.", "quick", mined) for k in range(2))]
@@ -136,6 +136,15 @@ def test_every_preference_loss_starts_where_it_must_and_learns(tiny: Policy, cha
     assert (last.guard is not None) == ("rpo_alpha" in change)
     together = last.dpo + change.get("rpo_alpha", 0.0) * (last.guard or 0.0) + RECIPE.anchor_weight * last.anchor
     assert last.loss == pytest.approx(together, rel=1e-4)
+
+
+def test_with_weights_a_step_is_what_its_parts_say_and_starts_where_its_scores_do(tiny: Policy) -> None:
+    weighted = replace(RECIPE, push_back_weight=3.0, rpo_alpha=1.0, pairwise_share=0.5, sft_learning_rate=1e-2)
+    for step in (step for step in trained(tiny, weighted).steps if step.phase == "dpo"):
+        assert step.dpo is not None
+        assert step.guard is not None
+        assert step.anchor is not None
+        assert step.loss == pytest.approx(step.dpo + step.guard + RECIPE.anchor_weight * step.anchor, rel=1e-4)
 
 
 def test_what_is_learned_already_asks_for_less_the_next_night(tiny: Policy) -> None:
