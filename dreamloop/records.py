@@ -565,7 +565,8 @@ class PastNight:
 
     ``outcome`` is the ledger's word, ``scale`` the share of its step that was judged last, ``measures`` what that trial
     measured: nothing where a step broke off. ``steps`` are its optimizer steps. ``looked_at`` says that
-    somebody has looked since and let the nights go on, ``rebased`` that it began at the base once more.
+    somebody has looked since and let the nights go on, ``rebased`` that it began at the base once more, ``too_large``
+    that its whole step was shown to be worse, and not only left open.
     """
 
     number: int
@@ -576,6 +577,7 @@ class PastNight:
     shown: tuple[KindShown, ...]
     looked_at: bool = False
     rebased: bool = False
+    too_large: bool = False
 
     def measure(self, name: str) -> Measure | None:
         """The measure of that name, where it was taken."""

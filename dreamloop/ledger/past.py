@@ -17,7 +17,8 @@ SELECT night, outcome,
     coalesce((SELECT json_array_length(report, '$.steps') FROM trainings WHERE trainings.night = endings.night), 0),
     coalesce((SELECT scale FROM trials WHERE trials.night = endings.night ORDER BY attempt DESC LIMIT 1), 1.0),
     night IN (SELECT night FROM go_aheads),
-    night IN {REBASED}
+    night IN {REBASED},
+    coalesce((SELECT outcome = 'revert' FROM trials WHERE trials.night = endings.night ORDER BY attempt LIMIT 1), 0)
 FROM endings ORDER BY night
 """  # noqa: S608 - the constant above
 _MEASURES = f"""
