@@ -286,7 +286,11 @@ class Adapt(Section):
     larger: tuple[Count, ...] = Field(
         (50, 200), description="What night.behavioural rises to, one after the other, where nights change too little."
     )
-    patience: Count = Field(2, description="Kept nights that must have changed no more than noise before a dose rises.")
+    patience: Count = Field(2, description="Kept nights that must have changed too little before a dose rises.")
+    least: NotNegative = Field(
+        0.02, description="Nats per token a night by which fresh scenarios must be told apart better, surely, or it is "
+        "too little.",
+    )  # fmt: skip
     steps: Count = Field(15, description="Optimizer steps that those nights must have had together.")
     rate_growth: float = Field(2.0, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
     rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on DPO's configured learning rate.")

@@ -1,7 +1,7 @@
 """Where the nights so far have led: each night moves the course a little, from the first to the last.
 
 A continuous measure is judged, because it moves before choices flip: how much better fresh scenarios are told apart,
-with its interval. Larger doses only where several nights together changed no more than noise; smaller ones where a step
+with its interval. Larger doses only where several nights together changed too little; smaller ones where a step
 was too large or the two sides drift apart; more replay while an ability falls; back to the base where what may be lost
 on the way from it is spent.
 """
@@ -80,13 +80,14 @@ def _judged(course: Course, night: PastNight, config: Config) -> Course:
     return _larger(_recovered(course, night, config.adapt), night, config)
 
 
-def at_most_noise(changes: Sequence[Change]) -> bool:
-    """Whether several nights' changes together cannot be told from nothing.
+def too_little(changes: Sequence[Change], least: float) -> bool:
+    """Whether several nights' changes together cannot be told from nothing, or are less than ``least`` a night.
 
-    Their sum S has the half-width √Σh², each night's own half-width being h; noise is S - √Σh² ≤ 0.
+    Their sum S has the half-width √Σh², each night's own half-width being h; it is noise where S - √Σh² ≤ 0.
     """
     total = sum(change.change for change in changes)
-    return not total - math.hypot(*((change.high - change.low) / 2 for change in changes)) > 0
+    noise = math.hypot(*((change.high - change.low) / 2 for change in changes))
+    return not (total > noise and total >= least * len(changes))
 
 
 def beginning(config: Config) -> Course:
@@ -201,7 +202,7 @@ def _recovered(course: Course, night: PastNight, knobs: Adapt) -> Course:
 
 
 def _larger(course: Course, night: PastNight, config: Config) -> Course:
-    """A level up where enough nights and steps together changed no more than noise."""
+    """A level up where enough nights and steps together changed too little."""
     learned, knobs = night.measure(_LEARNED), config.adapt
     if learned is None:
         return course
@@ -210,12 +211,12 @@ def _larger(course: Course, night: PastNight, config: Config) -> Course:
     window = (*course.window, learned.tonight)[-needed:]
     course = replace(course, window=window, steps=course.steps + night.steps)
     calm = course.caution >= 1 and not course.weaker
-    if not calm or len(window) < needed or course.steps < knobs.steps or not at_most_noise(window):
+    if not calm or len(window) < needed or course.steps < knobs.steps or not too_little(window, knobs.least):
         return course
     if course.level >= _highest(config):
-        return replace(course, why_dose="The largest dose there is; it changes no more than noise.")
+        return replace(course, why_dose="The largest dose there is; it changes too little.")
     total = sum(change.change for change in window)
-    why = f"{needed} nights up to night {night.number} changed {_LEARNED} by {total:+.4f} together, no more than noise."
+    why = f"{needed} nights up to night {night.number} changed {_LEARNED} by {total:+.4f} together, too little."
     return replace(_turned(course), level=course.level + 1, why_dose=why)
 
 

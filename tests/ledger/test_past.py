@@ -16,6 +16,7 @@ from dreamloop.records import (
     KindShown,
     Measure,
     Message,
+    Outcome,
     PastNight,
     Plan,
     Potential,
@@ -61,6 +62,13 @@ def lesson(kind: str, twin: str, wrong: tuple[float, float], right: tuple[float,
 def test_a_night_is_told_by_its_last_trial(ledger: Ledger) -> None:
     night = ended(ledger, trials=[trial(), trial(1, 0.5)])
     assert ledger.past() == [PastNight(night, "kept", 0, 0.5, (LEARNED,), ())]
+
+
+@pytest.mark.parametrize(("first", "shown"), [("revert", True), ("inconclusive", False)])
+def test_a_step_was_too_large_where_the_first_trial_shows_it(ledger: Ledger, first: Outcome, shown: bool) -> None:
+    whole = replace(trial(), verdict=Verdict(first, ("because",)))
+    ended(ledger, trials=[whole, trial(1, 0.5)])
+    assert [night.too_large for night in ledger.past()] == [shown]
 
 
 def test_fresh_scenarios_are_counted_by_kind_for_base_and_candidate(ledger: Ledger) -> None:
