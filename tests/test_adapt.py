@@ -77,7 +77,7 @@ def test_what_is_surely_there_but_would_take_for_ever_is_too_little() -> None:
     sure = Change(0.004, 0.002, 0.006, 0.02)
     assert too_little([sure] * 2, least=0.02)
     assert not too_little([sure] * 2, least=0.004)
-    assert not too_little([sure, Change(0.036, 0.03, 0.042, 0.02)], least=0.02)  # 0.04 in two nights
+    assert not too_little([sure, Change(0.037, 0.03, 0.044, 0.02)], least=0.02)  # 0.041 in two nights
 
 
 def test_a_reverted_night_halves_the_next_dose_and_is_named() -> None:
