@@ -565,7 +565,7 @@ class PastNight:
 
     ``outcome`` is the ledger's word, ``scale`` the share of its step that was judged last, ``measures`` what that trial
     measured: nothing where a step broke off. ``steps`` are its optimizer steps. ``looked_at`` says that
-    somebody has looked since and let the nights go on, ``rebased`` that it began at the base once more, ``too_large``
+    somebody has looked since and let the nights go on, ``rebased`` that it began at the base once more, ``shown_worse``
     that its whole step was shown to be worse, and not only left open.
     """
 
@@ -577,7 +577,7 @@ class PastNight:
     shown: tuple[KindShown, ...]
     looked_at: bool = False
     rebased: bool = False
-    too_large: bool = False
+    shown_worse: bool = False
 
     def measure(self, name: str) -> Measure | None:
         """The measure of that name, where it was taken."""

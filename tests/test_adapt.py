@@ -26,10 +26,10 @@ def measure(name: str, change: float = 0.0, half: float = 0.005, since: float = 
 
 def night(
     number: int, outcome: str = "kept", learned: float = 0.0, steps: int = 8, scale: float = 1.0,
-    more: Sequence[Measure] = (), shown: Sequence[KindShown] = (), looked_at: bool = False, too_large: bool = False,
+    more: Sequence[Measure] = (), shown: Sequence[KindShown] = (), looked_at: bool = False, shown_worse: bool = False,
 ) -> PastNight:  # fmt: skip
     measures = (measure("lessons.discrimination", learned), *more)
-    return PastNight(number, outcome, steps, scale, measures, tuple(shown), looked_at, too_large=too_large)
+    return PastNight(number, outcome, steps, scale, measures, tuple(shown), looked_at, shown_worse=shown_worse)
 
 
 def nights(count: int, **facts: float) -> list[PastNight]:
@@ -123,7 +123,7 @@ def test_nights_without_a_judgement_change_nothing() -> None:
 
 
 def test_a_step_that_the_gate_had_to_shrink_halves_the_next_step() -> None:
-    assert plan([night(1, scale=0.5, too_large=True)], CONFIG, BARE).caution == 0.5
+    assert plan([night(1, scale=0.5, shown_worse=True)], CONFIG, BARE).caution == 0.5
 
 
 def test_a_step_kept_in_part_because_the_whole_left_a_question_open_changes_nothing() -> None:

@@ -65,10 +65,12 @@ def test_a_night_is_told_by_its_last_trial(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(("first", "shown"), [("revert", True), ("inconclusive", False)])
-def test_a_step_was_too_large_where_the_first_trial_shows_it(ledger: Ledger, first: Outcome, shown: bool) -> None:
+def test_a_whole_step_was_shown_to_be_worse_where_the_first_trial_says_so(
+    ledger: Ledger, first: Outcome, shown: bool
+) -> None:
     whole = replace(trial(), verdict=Verdict(first, ("because",)))
     ended(ledger, trials=[whole, trial(1, 0.5)])
-    assert [night.too_large for night in ledger.past()] == [shown]
+    assert [night.shown_worse for night in ledger.past()] == [shown]
 
 
 def test_fresh_scenarios_are_counted_by_kind_for_base_and_candidate(ledger: Ledger) -> None:
