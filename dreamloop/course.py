@@ -74,9 +74,8 @@ def _judged(course: Course, night: PastNight, config: Config) -> Course:
     if night.rebased:  # it taught nothing new, so it says nothing of the dose
         return replace(course, reverted=())
     course = _sided(replace(course, reverted=(), since=course.since + 1), night, config.adapt)
-    if (
-        night.scale < 1 and night.shown_worse
-    ):  # of one that was only left open the gate has taken a part, and that is all
+    # Of a step that was only left open the gate has taken a part, and that is all.
+    if night.scale < 1 and night.shown_worse:
         why = f"Night {night.number}'s step was kept at {night.scale:g} of its size, so the next is half as large."
         return _smaller(course, why)
     return _larger(_recovered(course, night, config.adapt), night, config)
