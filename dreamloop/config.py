@@ -137,7 +137,7 @@ class Finetune(Section):
         0.3, description="What a chosen reply's loss of log-prob against the base counts against its pair in DPO."
     )
     pairwise_share: Share = Field(
-        0.1,
+        0.3,
         description="Share of twins' loss that judges each pair by itself; the rest judges only how far the two are "
         "from told apart.",
     )

@@ -55,16 +55,18 @@ def too_large(measures: Sequence[Measure], verdict: Verdict, expected: Sequence[
     """Whether only the size of the step is to blame, so that a smaller one is worth a trial.
 
     Everything was measured; the step taught what it should, on tonight's scenarios and on fresh ones; something fails
-    tonight, and all that fails is reading, ability or the personas' geometry, which every step costs a little; and that
-    would hold if all changes were a quarter. A bias, a spill, odd answers or a leap of the weights are wrong in kind:
-    less of them is not better training.
+    tonight, and would hold if all changes were a quarter; and all that is shown to be worse is reading, ability or the
+    personas' geometry, which every step costs a little. A bias, a spill, odd answers or a leap of the weights are wrong
+    in kind where they are shown: less of them is not better training. What is only left open may be any measure: the
+    interval of a smaller step is about as much narrower, and it has to lie within the same margin.
     """
     measures = [measure for measure in measures if not measure.informative]
     if verdict.outcome == "keep" or _broken(measures, expected):
         return False
     learned = [measure.tonight.change for measure in measures if measure.name in _LEARNED]
     failed = [measure for measure in measures if not (measure.tonight.holds and measure.since_base.holds)]
-    by_size = all(measure.name in _BY_SIZE for measure in failed)
+    worse = [measure for measure in failed if measure.tonight.worse or measure.since_base.worse]
+    by_size = all(measure.name in _BY_SIZE for measure in worse)
     scaled = all(measure.tonight.low / 4 >= -measure.tonight.margin for measure in failed)
     tonight = any(not measure.tonight.holds for measure in failed)
     return bool(learned) and min(learned) > 0 and by_size and scaled and tonight

@@ -30,7 +30,6 @@ from dreamloop.model.load import load_policy
 from dreamloop.paths import Home, default_home
 from dreamloop.records import Message, Recipe
 
-CONTESTANTS = ("base", "prompted", "naive", "dreamloop")
 PROMPT = (
     "Check what the user says or is about to do before you answer. If it is right, or if it is a clear wish, say so "
     "and go along with it. If it holds a mistake, contradicts what was said before, is not true, would destroy "

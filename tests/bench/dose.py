@@ -67,12 +67,14 @@ from dreamloop.records import Pair, Recipe, Twins
 RESULT = Path(__file__).parent / "results" / "dose.json"
 FRESH = 64  # twins that nothing trains on
 KINDS = ("notes", "lists")  # what the plan begins with on the bundled model
+BARE = Config().dream.model_copy(update={"bare_share": 1.0})  # and how it dreams until fresh ones are told apart
 ABLATED = 300  # pairs: what the parts of the recipe are worth shows only where something is learned
 PACK = 2048
 TOLD = (
     "probes.auc", "probes.discrimination", "probes.push_back_rate", "probes.accept_rate", "probes.gap",
     "perplexity.prose", "perplexity.code", "perplexity.chat", "perplexity.technical", "capability.arithmetic",
-    "capability.code", "capability.coherence", "geometry.collapse", "lessons.discrimination",
+    "capability.code", "capability.coherence", "geometry.collapse", "lessons.discrimination", "lessons.push_back",
+    "lessons.accept",
 )  # fmt: skip
 
 
@@ -109,7 +111,7 @@ CELLS = (
 def dreamed(count: int, kinds: Sequence[str], seed: int, held_out: GateTexts, novelty: Novelty) -> list[Twins]:
     """Fresh twins by grammar alone, far from every gate item."""
     shelves = load_shelves([paths.prompts_folder() / "dream"], ["en"], kinds)
-    return list(Dreamer(shelves, Config().dream, novelty, Coverage(), held_out).dream(count, seed).twins)
+    return list(Dreamer(shelves, BARE, novelty, Coverage(), held_out).dream(count, seed).twins)
 
 
 def prepared(pairs: Sequence[Pair], way: str, seed: int) -> list[Pair]:
@@ -200,7 +202,7 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
 
 def known_base(policy: Policy, encoder: ChatEncoder, items: Items, home: Path, seed: int) -> Scored:
     """The base's scores, measured once for each seed's fresh dreams."""
-    path = home / f"base-{seed}-{code_digest()[:16]}.json"
+    path = home / f"base-{seed}-{code_digest(Path(__file__))[:16]}.json"
     if not path.is_file():
         part = path.with_suffix(f".{os.getpid()}")
         part.write_text(scored(policy, encoder, items, None).to_json())
@@ -272,7 +274,7 @@ def main() -> None:
         return
     home = options.home.absolute()
     (home / "done").mkdir(parents=True, exist_ok=True)
-    pool, code = pool_of(home), code_digest()
+    pool, code = pool_of(home), code_digest(Path(__file__))
     wanted = [(cell.name, seed) for seed in range(1, options.seeds + 1) for cell in CELLS
               if cell.name.startswith(options.only or "")]  # fmt: skip
     threads = max(1, (os.cpu_count() or 1) // options.jobs)

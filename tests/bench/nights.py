@@ -15,17 +15,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from contestants import CONTESTANTS, PROMPT, Scores, asked, config_of, contestant, imitate, live
+from contestants import PROMPT, Scores, asked, config_of, contestant, imitate, live
 from figures import figures, told, with_collapse
+from lived import Lived, LivedNight, keep, kept, lived
 from public import Public, load_public
 from trust import pool_of
 
@@ -50,69 +48,65 @@ def known(path: Path, measure: Callable[[], Scores]) -> Scores:
     return found
 
 
-def line(home: Path, suite: Suite, public: Public, seeds: Sequence[int], nights: Sequence[int]) -> dict[str, Any]:
-    """The JSON line of everything that is measured."""
-    scores = home / "scores"
-    base = json.loads((scores / "base.json").read_text())
-    twins = _taught(home, seeds)
-    every = figures(suite, public, {kind for kind, count in twins.items() if count >= TAUGHT})
+def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]:
+    """The JSON line of the seeds that are finished."""
+    twins: Counter[str] = Counter()
+    for one in every:
+        twins.update(one.twins)
+    a_seed = {kind: round(count / len(every), 1) for kind, count in twins.most_common()}
+    asked_of = figures(suite, public, {kind for kind, count in a_seed.items() if count >= TAUGHT})
 
-    def of(name: str, seed: int, night: int) -> Scores:
-        path = scores / (f"{name}.json" if name in {"base", "prompted"} else f"{name}-{seed}-{night}.json")
-        return with_collapse(json.loads(path.read_text()), base)
+    def of(who: str) -> list[Scores]:
+        return [with_collapse(one.scores[who], one.scores["base 0"]) for one in every]
 
-    table = {
-        f"{name} {night}": {
-            figure.name: told(figure, [of(name, s, night) for s in seeds], [of("base", s, night) for s in seeds])
-            for figure in every
-        }
-        for name in CONTESTANTS
-        for night in ([0] if name in {"base", "prompted"} else nights)
-    }
+    table = {who: {figure.name: told(figure, of(who), of("base 0")) for figure in asked_of} for who in every[0].scores}
+    lived_nights = [night for one in every for night in one.nights]
     return {
-        "bench": "nights", "seeds": len(seeds), "nights": max(nights), "table": table,
-        "twins_a_seed": twins, "kept": [_kept(home, seed) for seed in seeds],
-        "seconds_a_night": [_seconds(home, seed) for seed in seeds],
-        "date": datetime.now(UTC).date().isoformat(), "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
-        "versions": {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
+        "bench": "nights", "seeds": len(every), "nights": len(every[0].nights), "table": table, "twins_a_seed": a_seed,
+        "ended": [dict(Counter(night.outcome for night in one.nights)) for one in every],
+        "seconds_a_night": {"median": round(median(night.seconds for night in lived_nights), 1),
+                            "longest": max(night.seconds for night in lived_nights)},
+        "examples_above_noise": [above_noise(one.nights) for one in every],
+        "codes": sorted({one.code[:16] for one in every}), "dates": sorted({one.date for one in every}),
+        "device": every[-1].device, "versions": every[-1].versions,
     }  # fmt: skip
 
 
-def _taught(home: Path, seeds: Sequence[int]) -> dict[str, float]:
-    """Twins of each kind that were trained on over all nights, mean over the seeds."""
-    found: Counter[str] = Counter()
-    for seed in seeds:
-        ledger = Ledger(Home(home / f"seed-{seed}" / "home").ledger)
-        for night in (night for night in ledger.past() if not night.rebased):
-            found.update({shown.kind: shown.taught for shown in night.shown})
-        ledger.close()
-    return {kind: round(count / len(seeds), 1) for kind, count in found.most_common()}
+def above_noise(nights: Sequence[LivedNight]) -> int | None:
+    """Pairs that kept nights had trained on when fresh scenarios were first surely told apart better than by the base,
+    and from then on in every kept night; None where that never came."""
+    those_kept = [night for night in nights if night.outcome == "kept"]
+    surely = [k for k in range(len(those_kept)) if all(night.surely for night in those_kept[k:])]
+    return sum(night.pairs for night in those_kept[: surely[0] + 1]) if surely else None
 
 
-def _kept(home: Path, seed: int) -> dict[str, int]:
-    ledger = Ledger(Home(home / f"seed-{seed}" / "home").ledger)
-    rows = list(ledger.db.execute("SELECT outcome, count(*) FROM endings GROUP BY outcome"))
-    ledger.close()
-    return dict(rows)
-
-
-def _seconds(home: Path, seed: int) -> float:
-    ledger = Ledger(Home(home / f"seed-{seed}" / "home").ledger)
-    (rows,) = ledger.db.execute("SELECT avg(seconds) FROM history").fetchall()
-    ledger.close()
-    return round(float(rows[0]), 1)
-
-
-def measured(home: Path, suite: Suite, public: Public, seeds: Sequence[int], nights: Sequence[int]) -> None:
-    """Everything that has no scores yet."""
+def measured(home: Path, seed: int, nights: Sequence[int], suite: Suite, public: Public) -> dict[str, Scores]:
+    """Everything that is asked of every contestant, by name and night."""
     scores = home / "scores"
-    known(scores / "base.json", lambda: asked(None, "", suite, public))
-    known(scores / "prompted.json", lambda: asked(None, PROMPT, suite, public))
-    for seed in seeds:
-        for name in ("naive", "dreamloop"):
-            for night in nights:
-                adapter = contestant(home, name, seed, night)
-                known(scores / f"{name}-{seed}-{night}.json", lambda a=adapter: asked(a, "", suite, public))  # type: ignore[misc]
+    found = {
+        "base 0": known(scores / "base.json", lambda: asked(None, "", suite, public)),
+        "prompted 0": known(scores / "prompted.json", lambda: asked(None, PROMPT, suite, public)),
+    }
+    for name in ("dreamloop", "naive"):
+        for night in nights:
+            adapter = contestant(home, name, seed, night)
+            path = scores / f"{name}-{seed}-{night}.json"
+            found[f"{name} {night}"] = known(path, lambda a=adapter: asked(a, "", suite, public))  # type: ignore[misc]
+    return found
+
+
+def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Public) -> Lived:
+    """One seed's nights, the naive loop on the same pairs, and everybody's scores."""
+    place = home / f"seed-{seed}"
+    config = config_of(pool_of(home), logs, seed)
+    live(Home(place / "home"), config, nights)
+    imitate(Home(place / "home"), place / "naive", config, nights)
+    scores = measured(home, seed, [night for night in ASKED if night <= nights] or [nights], suite, public)
+    ledger = Ledger(Home(place / "home").ledger)
+    try:
+        return lived(seed, ledger, scores)
+    finally:
+        ledger.close()
 
 
 def main() -> None:
@@ -129,15 +123,12 @@ def main() -> None:
         return
     home = options.home.absolute()
     (home / "scores").mkdir(parents=True, exist_ok=True)
-    suite, public, pool = load_suite(ITEMS), load_public(options.data), pool_of(home)
-    nights = [night for night in ASKED if night <= options.nights] or [options.nights]
+    suite, public = load_suite(ITEMS), load_public(options.data)
     for seed in range(1, options.seeds + 1):
-        place = home / f"seed-{seed}"
-        config = config_of(pool, options.logs.absolute(), seed)
-        live(Home(place / "home"), config, options.nights)
-        imitate(Home(place / "home"), place / "naive", config, options.nights)
-        measured(home, suite, public, range(1, seed + 1), nights)
-        RESULT.write_text(json.dumps(line(home, suite, public, range(1, seed + 1), nights)) + "\n")
+        if not kept(seed):
+            keep(run(home, seed, options.nights, options.logs.absolute(), suite, public))
+        every = [one for one in map(kept, range(1, seed + 1)) if one]
+        RESULT.write_text(json.dumps(line(every, suite, public)) + "\n")
     print(RESULT.read_text())
 
 

@@ -331,12 +331,12 @@ def config_of(pool: Path, seed: int, **changes: Any) -> Config:
     )  # fmt: skip
 
 
-def code_digest() -> str:
-    """SHA-256 over the package, its items and prompts, and this file: nights of other code are run again."""
+def code_digest(*more: Path) -> str:
+    """SHA-256 over the package, its items and prompts, this file and ``more``: nights of other code are run again."""
     package = Path(dreamloop.__file__).parent
     files = (
         *package.rglob("*.py"), *package.rglob("*.toml"), *paths.prompts_folder().rglob("*.md"),
-        *(path for path in SAMPLES.rglob("*") if path.is_file()), Path(__file__),
+        *(path for path in SAMPLES.rglob("*") if path.is_file()), Path(__file__), *more,
     )  # fmt: skip
     total = hashlib.sha256()
     for path in sorted(set(files)):

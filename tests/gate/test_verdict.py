@@ -106,6 +106,7 @@ def test_a_census_needs_no_minimum_and_may_not_fall_at_all() -> None:
 
 LEARNED = with_(replace(OTHER, name="taught.discrimination"), change=0.02, low=0.02, high=0.02, margin=0.0)
 FRESH = with_(replace(OTHER, name="lessons.discrimination"), change=0.01, low=0.005, high=0.015)
+WORSE = Change(-0.02, -0.03, -0.015, 0.01)
 SLIGHTLY = with_(GOOD, change=-0.015, low=-0.02, high=-0.012)
 
 
@@ -122,6 +123,11 @@ def test_a_step_that_passed_is_not_too_large() -> None:
     assert not too_large(*judged(GOOD, LEARNED, FRESH))
 
 
+@pytest.mark.parametrize("name", ["probes.accept_rate", "taught.spill", "probes.push_back"])
+def test_what_is_only_left_open_may_hold_for_a_smaller_step(name: str) -> None:
+    assert too_large(*judged(GOOD, LEARNED, FRESH, with_(replace(OTHER, name=name), low=-0.02)))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -131,9 +137,11 @@ def test_a_step_that_passed_is_not_too_large() -> None:
         pytest.param([LEARNED, FRESH, with_(replace(OTHER, name="x"), change=-9, low=-9, high=-9)], id="far beyond"),
         pytest.param([LEARNED, FRESH, replace(OTHER, candidate=math.nan)], id="not finite"),
         pytest.param([], id="no lessons"),
-        pytest.param([LEARNED, FRESH, with_(replace(OTHER, name="taught.spill"), low=-0.02)], id="a spill"),
-        pytest.param([LEARNED, FRESH, with_(replace(OTHER, name="probes.push_back"), low=-0.02)], id="a bias"),
-        pytest.param([LEARNED, FRESH, with_(replace(OTHER, name="geometry.weights"), low=-0.02)], id="a leap"),
+        pytest.param([LEARNED, FRESH, replace(OTHER, name="taught.spill", tonight=WORSE)], id="a spill"),
+        pytest.param([LEARNED, FRESH, replace(OTHER, name="probes.push_back", tonight=WORSE)], id="a bias"),
+        pytest.param([LEARNED, FRESH, replace(OTHER, name="geometry.weights", tonight=WORSE)], id="a leap"),
+        pytest.param([LEARNED, FRESH, replace(OTHER, since_base=WORSE)], id="a loss that added up"),
+        pytest.param([LEARNED, FRESH, with_(OTHER, low=-0.05)], id="open however small the step"),
     ],
 )
 def test_another_fault_than_size_is_not_mended_by_a_smaller_step(wrong: list[Measure]) -> None:

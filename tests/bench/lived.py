@@ -1,0 +1,122 @@
+"""What one seed's nights came to, small enough to be committed: further seeds may be run on another day.
+
+A seed's file holds its nights as the ledger tells them, and every contestant's score of every item, so that means and
+intervals over seeds can be made anew at any time. Names of items stand in one file, scores in the same order in each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from contestants import Scores
+from trust import code_digest
+
+from dreamloop.ledger.store import Ledger
+
+RESULTS = Path(__file__).parent / "results" / "nights"
+_ITEMS = "items.json"
+_PLACES = 5  # of a score, in nats per token
+
+_NIGHTS = """
+SELECT night, outcome, coalesce(scale, 1.0),
+    coalesce((SELECT json_array_length(report, '$.trained') FROM trainings WHERE trainings.night = history.night), 0),
+    seconds,
+    coalesce(json_extract(plan, '$.act'), ''), coalesce(json_extract(plan, '$.rate'), 1.0),
+    coalesce(json_extract(plan, '$.caution'), 1.0),
+    change, coalesce(base_low > 0, 0)
+FROM history LEFT JOIN plans USING (night)
+    LEFT JOIN (SELECT night, max(attempt) AS attempt FROM trials GROUP BY night) AS last USING (night)
+    LEFT JOIN trials USING (night, attempt)
+    LEFT JOIN (SELECT * FROM measures WHERE name = 'lessons.discrimination') AS fresh USING (night, attempt)
+WHERE outcome != 'running' ORDER BY night
+"""
+
+
+@dataclass(frozen=True)
+class LivedNight:
+    """One night: ``scale`` of its step judged last, ``rate`` and ``caution`` the plan's factors on the learning rates,
+    ``learned`` nats per token by which fresh scenarios were told apart better than the day before (None where nothing
+    was judged), and ``surely`` whether they were surely told apart better than by the base."""
+
+    number: int
+    outcome: str
+    scale: float
+    pairs: int
+    seconds: float
+    act: str
+    rate: float
+    caution: float
+    learned: float | None
+    surely: int
+
+
+@dataclass(frozen=True)
+class Lived:
+    """One seed: its nights, how many twins of each kind they trained on, and scores by contestant and night."""
+
+    seed: int
+    nights: tuple[LivedNight, ...]
+    twins: Mapping[str, int]
+    scores: Mapping[str, Scores]
+    code: str
+    date: str
+    device: str
+    versions: Mapping[str, str]
+
+
+def lived(seed: int, ledger: Ledger, scores: Mapping[str, Scores]) -> Lived:
+    """What the ledger tells of a seed that has just been measured."""
+    twins: Counter[str] = Counter()
+    for night in (night for night in ledger.past() if not night.rebased):
+        twins.update({shown.kind: shown.taught for shown in night.shown})
+    return Lived(
+        seed, tuple(LivedNight(*row) for row in ledger.db.execute(_NIGHTS)), dict(twins.most_common()), scores,
+        code_digest(), datetime.now(UTC).date().isoformat(), f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
+    )  # fmt: skip
+
+
+def keep(one: Lived, folder: Path = RESULTS) -> None:
+    """Write a seed's file, and the names of the items with the first one.
+
+    Raises:
+        ValueError: other items were asked than of the seeds before; they have to be run again.
+    """
+    folder.mkdir(exist_ok=True)
+    names = {channel: list(own) for channel, own in one.scores["base 0"].items()}
+    path = folder / _ITEMS
+    if path.is_file() and json.loads(path.read_text()) != names:
+        raise ValueError(f"The items differ from those in {path}; remove {folder} and run all seeds again.")
+    path.write_text(json.dumps(names) + "\n")
+    scores = {
+        who: {channel: [round(own[channel][item], _PLACES) for item in items] for channel, items in names.items()}
+        for who, own in one.scores.items()
+    }
+    _file(one.seed, folder).write_text(json.dumps({**asdict(one), "scores": scores}) + "\n")
+
+
+def kept(seed: int, folder: Path = RESULTS) -> Lived | None:
+    """A seed that was measured before."""
+    if not _file(seed, folder).is_file():
+        return None
+    names = json.loads((folder / _ITEMS).read_text())
+    found: dict[str, Any] = json.loads(_file(seed, folder).read_text())
+    scores = {
+        who: {channel: dict(zip(names[channel], numbers, strict=True)) for channel, numbers in own.items()}
+        for who, own in found["scores"].items()
+    }
+    nights = tuple(LivedNight(**night) for night in found["nights"])
+    return Lived(**{**found, "scores": scores, "nights": nights})
+
+
+def _file(seed: int, folder: Path) -> Path:
+    return folder / f"seed-{seed}.json"
