@@ -31,7 +31,7 @@ class Course:
     ``level`` counts the steps up, ``ceiling`` is the level from which on nights were reverted, ``caution`` the factor
     on the learning rates: a smaller step is a shorter one, because one of fewer pairs points anywhere (one of four
     moved the weights half as far as one of twenty, and tonight's own replies by 0.3 nats per token one way).
-    ``window`` are the changes of the latest kept nights at this level and ``steps`` their optimizer steps.
+    ``window`` are the changes by the latest kept nights' whole steps at this level and ``steps`` their optimizer steps.
     ``reverted`` are the nights reverted in a row, ``clean`` the number kept in a row without a fall, ``since`` the kept
     ones since the step's size changed, ``setbacks`` how often it had to be made smaller. ``fell`` are the measures that
     fell last, for as long as that brings more replay. ``weaker`` is the side that lags behind, empty where they keep
@@ -203,13 +203,16 @@ def _recovered(course: Course, night: PastNight, knobs: Adapt) -> Course:
 
 
 def _larger(course: Course, night: PastNight, config: Config) -> Course:
-    """A level up where enough nights and steps together changed too little."""
+    """A level up where enough nights and steps together changed too little.
+
+    A step of which the gate has taken a part is counted whole: it is the dose that may be too small, not the part.
+    """
     learned, knobs = night.measure(_LEARNED), config.adapt
     if learned is None:
         return course
     slow = course.ceiling is not None and course.level + 1 >= course.ceiling
     needed = knobs.patience * (_SLOWER if slow else 1)
-    window = (*course.window, learned.tonight)[-needed:]
+    window = (*course.window, _whole(learned.tonight, night.scale))[-needed:]
     course = replace(course, window=window, steps=course.steps + night.steps)
     calm = course.caution >= 1 and not course.weaker
     if not calm or len(window) < needed or course.steps < knobs.steps or not too_little(window, knobs.least):
@@ -219,6 +222,11 @@ def _larger(course: Course, night: PastNight, config: Config) -> Course:
     total = sum(change.change for change in window)
     why = f"{needed} nights up to night {night.number} changed {_LEARNED} by {total:+.4f} together, too little."
     return replace(_turned(course), level=course.level + 1, why_dose=why)
+
+
+def _whole(change: Change, scale: float) -> Change:
+    """About what the whole step would have changed."""
+    return replace(change, change=change.change / scale, low=change.low / scale, high=change.high / scale)
 
 
 def _highest(config: Config) -> int:

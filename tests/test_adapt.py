@@ -130,6 +130,12 @@ def test_a_step_kept_in_part_because_the_whole_left_a_question_open_changes_noth
     assert plan([night(1, scale=0.5)], CONFIG, BARE).caution == 1.0
 
 
+def test_a_dose_does_not_rise_because_the_gate_took_only_a_part_of_what_was_learned() -> None:
+    quarters = [night(n, learned=0.01, scale=0.25) for n in (1, 2)]  # 0.04 by the whole step
+    assert plan(quarters, CONFIG, BARE).behavioural == plan([], CONFIG, BARE).behavioural
+    assert plan([replace(one, scale=1.0) for one in quarters], CONFIG, BARE).behavioural == 50
+
+
 @pytest.mark.parametrize("name", ["capability.code", "perplexity.chat"])
 def test_a_fall_brings_more_replay_which_goes_back_after_calm_nights(name: str) -> None:
     fell = night(1, more=[measure(name, -0.016, 0.004)])

@@ -7,7 +7,6 @@ KL(base ‖ policy) = Σ_v base(v)·(log base(v) - log policy(v)), per token.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from torch import Tensor
@@ -89,8 +88,3 @@ def of_twins(
     together = preference(kind, (logits[0] + logits[1]) / 2, beta, smoothing)
     by_pair = [weight * preference(kind, logit, beta, smoothing) for weight, logit in zip(weights, logits, strict=True)]
     return (1 - pairwise_share) * together + pairwise_share * (by_pair[0] + by_pair[1]) / sum(weights)
-
-
-def at_reference(kind: LossType, beta: float) -> float:
-    """What a pair's loss is where policy and reference are the same."""
-    return (1 / (2 * beta)) ** 2 if kind == "ipo" else math.log(2)

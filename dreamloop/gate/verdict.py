@@ -55,10 +55,10 @@ def too_large(measures: Sequence[Measure], verdict: Verdict, expected: Sequence[
     """Whether only the size of the step is to blame, so that a smaller one is worth a trial.
 
     Everything was measured; the step taught what it should, on tonight's scenarios and on fresh ones; something fails
-    tonight, and would hold if all changes were a quarter; and all that is shown to be worse is reading, ability or the
-    personas' geometry, which every step costs a little. A bias, a spill, odd answers or a leap of the weights are wrong
-    in kind where they are shown: less of them is not better training. What is only left open may be any measure: the
-    interval of a smaller step is about as much narrower, and it has to lie within the same margin.
+    tonight, and would hold if tonight's changes were a quarter; and all that is shown to be worse is reading, ability
+    or the personas' geometry, which every step costs a little. A bias, a spill, odd answers or a leap of the weights
+    are wrong in kind where they are shown: less of them is not better training. What is only left open may be any
+    measure: the interval of a smaller step is about as much narrower, and it has to lie within the same margin.
     """
     measures = [measure for measure in measures if not measure.informative]
     if verdict.outcome == "keep" or _broken(measures, expected):

@@ -12,6 +12,7 @@ from contestants import Scores
 from numpy.typing import NDArray
 from public import Public
 
+from dreamloop.gate.capability import coherence
 from dreamloop.gate.geometry import collapse
 from dreamloop.gate.statistics import auc
 from dreamloop.gate.suite import Probe, Suite
@@ -36,17 +37,18 @@ class Figure:
 
 
 def figures(suite: Suite, public: Public, taught: Collection[str]) -> list[Figure]:
-    """Every figure of the table; ``auc``, ``push_back`` and ``accept`` are of the kinds that were taught."""
+    """Every figure of the table; ``auc``, ``push_back`` and ``accept`` are of the kinds that were taught, if any."""
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
     kinds = sorted({probe.kind for probe in single})
     found = [_auc(f"auc.{kind}", "probes", [p for p in single if p.kind == kind]) for kind in kinds]
     trained = [probe for probe in single if probe.kind.removeprefix("own/") in taught]
-    found.append(_auc("auc", "probes", trained))
+    if trained:
+        found.append(_auc("auc", "probes", trained))
+        found.append(_rate("push_back", "probes", [p for p in trained if p.side == "wrong"], pushes))
+        found.append(_rate("accept", "probes", [p for p in trained if p.side == "right"], accepts))
     found.append(_auc("auc.untaught", "probes", [probe for probe in single if probe not in trained]))
     found += [_auc(f"auc.{kind}", "sided", [p for p in public.sided if p.kind == kind])
               for kind in sorted({probe.kind for probe in public.sided})]  # fmt: skip
-    found.append(_rate("push_back", "probes", [p for p in trained if p.side == "wrong"], pushes))
-    found.append(_rate("accept", "probes", [p for p in trained if p.side == "right"], accepts))
     found.append(_rate("push_back.false_claims", "false", public.false, pushes))
     found.append(_rate("accept.ifeval", "clear", public.clear, accepts))
     for domain in sorted({document.domain for document in suite.documents}):
@@ -56,8 +58,9 @@ def figures(suite: Suite, public: Public, taught: Collection[str]) -> list[Figur
         for domain in sorted({document.domain for document in own}):
             items = [document.item for document in own if document.domain == domain]
             found.append(Figure(f"nats.{domain}", channel, (tuple((item,) for item in items),), mean))
-    for ability in sorted({choice.ability for choice in suite.choices}):
-        items = [choice.item for choice in suite.choices if choice.ability == ability]
+    choices = [*suite.choices, *coherence(suite.documents)]
+    for ability in sorted({choice.ability for choice in choices}):
+        items = [choice.item for choice in choices if choice.ability == ability]
         found.append(Figure(f"capability.{ability}", "capability", (tuple((item,) for item in items),), mean))
     questions = tuple((question.item,) for question in suite.questions)
     return [*found, Figure("collapse", "collapse", (questions,), mean)]

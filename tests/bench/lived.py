@@ -7,10 +7,11 @@ intervals over seeds can be made anew at any time. Names of items stand in one f
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from contestants import Scores
-from trust import code_digest
 
 from dreamloop.ledger.store import Ledger
 
@@ -27,9 +27,9 @@ _ITEMS = "items.json"
 _PLACES = 5  # of a score, in nats per token
 
 _NIGHTS = """
-SELECT night, outcome, coalesce(scale, 1.0),
+SELECT night, history.outcome, coalesce(scale, 1.0),
     coalesce((SELECT json_array_length(report, '$.trained') FROM trainings WHERE trainings.night = history.night), 0),
-    seconds,
+    coalesce(seconds, 0.0),
     coalesce(json_extract(plan, '$.act'), ''), coalesce(json_extract(plan, '$.rate'), 1.0),
     coalesce(json_extract(plan, '$.caution'), 1.0),
     change, coalesce(base_low > 0, 0)
@@ -37,7 +37,7 @@ FROM history LEFT JOIN plans USING (night)
     LEFT JOIN (SELECT night, max(attempt) AS attempt FROM trials GROUP BY night) AS last USING (night)
     LEFT JOIN trials USING (night, attempt)
     LEFT JOIN (SELECT * FROM measures WHERE name = 'lessons.discrimination') AS fresh USING (night, attempt)
-WHERE outcome != 'running' ORDER BY night
+ORDER BY night
 """
 
 
@@ -61,7 +61,10 @@ class LivedNight:
 
 @dataclass(frozen=True)
 class Lived:
-    """One seed: its nights, how many twins of each kind they trained on, and scores by contestant and night."""
+    """One seed: its nights, how many twins of each kind they trained on, and scores by contestant and night.
+
+    ``code`` is the digest of what the nights ran on.
+    """
 
     seed: int
     nights: tuple[LivedNight, ...]
@@ -73,14 +76,23 @@ class Lived:
     versions: Mapping[str, str]
 
 
-def lived(seed: int, ledger: Ledger, scores: Mapping[str, Scores]) -> Lived:
-    """What the ledger tells of a seed that has just been measured."""
+def lived(seed: int, ledger: Ledger, ended: Collection[int], scores: Mapping[str, Scores], code: str) -> Lived:
+    """What the ledger tells of the ``ended`` nights of a seed that has just been measured.
+
+    Raises:
+        ValueError: a contestant has a score that is not a number.
+    """
+    for who, own in scores.items():
+        for channel, numbers in own.items():
+            if not all(map(math.isfinite, numbers.values())):
+                raise ValueError(f"{who} has a score in {channel} that is no number; there is nothing to compare.")
     twins: Counter[str] = Counter()
     for night in (night for night in ledger.past() if not night.rebased):
         twins.update({shown.kind: shown.taught for shown in night.shown})
+    nights = (LivedNight(*row) for row in ledger.db.execute(_NIGHTS))
     return Lived(
-        seed, tuple(LivedNight(*row) for row in ledger.db.execute(_NIGHTS)), dict(twins.most_common()), scores,
-        code_digest(), datetime.now(UTC).date().isoformat(), f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        seed, tuple(night for night in nights if night.number in ended), dict(twins.most_common()), scores, code,
+        datetime.now(UTC).date().isoformat(), f"{platform.machine()} CPU, {os.cpu_count()} cores",
         {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
     )  # fmt: skip
 
@@ -101,7 +113,9 @@ def keep(one: Lived, folder: Path = RESULTS) -> None:
         who: {channel: [round(own[channel][item], _PLACES) for item in items] for channel, items in names.items()}
         for who, own in one.scores.items()
     }
-    _file(one.seed, folder).write_text(json.dumps({**asdict(one), "scores": scores}) + "\n")
+    part = _file(one.seed, folder).with_suffix(".part")
+    part.write_text(json.dumps({**asdict(one), "scores": scores}) + "\n")
+    part.replace(_file(one.seed, folder))
 
 
 def kept(seed: int, folder: Path = RESULTS) -> Lived | None:

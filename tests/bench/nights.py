@@ -21,11 +21,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from contestants import PROMPT, Scores, asked, config_of, contestant, imitate, live
+from contestants import PROMPT, Scores, asked, config_of, contestant, ended_nights, imitate, live
 from figures import figures, told, with_collapse
 from lived import Lived, LivedNight, keep, kept, lived
 from public import Public, load_public
-from trust import pool_of
+from trust import code_digest, pool_of
 
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.suite import Suite
@@ -49,7 +49,13 @@ def known(path: Path, measure: Callable[[], Scores]) -> Scores:
 
 
 def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]:
-    """The JSON line of the seeds that are finished."""
+    """The JSON line of the seeds that are finished.
+
+    Raises:
+        ValueError: they were not measured after the same nights.
+    """
+    if len({tuple(one.scores) for one in every}) > 1:
+        raise ValueError("The seeds were measured after different nights; remove their files and run them again.")
     twins: Counter[str] = Counter()
     for one in every:
         twins.update(one.twins)
@@ -75,7 +81,7 @@ def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]
 def above_noise(nights: Sequence[LivedNight]) -> int | None:
     """Pairs that kept nights had trained on when fresh scenarios were first surely told apart better than by the base,
     and from then on in every kept night; None where that never came."""
-    those_kept = [night for night in nights if night.outcome == "kept"]
+    those_kept = [night for night in nights if night.outcome == "kept" and night.act != "rebase"]
     surely = [k for k in range(len(those_kept)) if all(night.surely for night in those_kept[k:])]
     return sum(night.pairs for night in those_kept[: surely[0] + 1]) if surely else None
 
@@ -98,15 +104,32 @@ def measured(home: Path, seed: int, nights: Sequence[int], suite: Suite, public:
 def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Public) -> Lived:
     """One seed's nights, the naive loop on the same pairs, and everybody's scores."""
     place = home / f"seed-{seed}"
+    code = begun(place)
     config = config_of(pool_of(home), logs, seed)
     live(Home(place / "home"), config, nights)
     imitate(Home(place / "home"), place / "naive", config, nights)
     scores = measured(home, seed, [night for night in ASKED if night <= nights] or [nights], suite, public)
+    ended = {number for number, _ in ended_nights(Home(place / "home"))[:nights]}
     ledger = Ledger(Home(place / "home").ledger)
     try:
-        return lived(seed, ledger, scores)
+        return lived(seed, ledger, ended, scores, code)
     finally:
         ledger.close()
+
+
+def begun(place: Path) -> str:
+    """The digest of the code that a seed's nights run on, which may not change on the way.
+
+    Raises:
+        ValueError: its first nights ran on other code.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    noted, own = place / "code.txt", Path(__file__).parent
+    code = code_digest(*(own / f"{name}.py" for name in ("contestants", "naive", "dose")), ITEMS / "probes.toml")
+    if noted.is_file() and noted.read_text() != code:
+        raise ValueError(f"The nights in {place} ran on other code; remove that folder, and they begin anew.")
+    noted.write_text(code)
+    return code
 
 
 def main() -> None:

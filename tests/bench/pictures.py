@@ -1,4 +1,4 @@
-"""Draws what `dose.py` and `nights.py` measured last, from their results alone, for the README.
+"""Draws what `dose.py` and `nights.py` measured last, and writes the nights' table, from their results alone.
 
 python tests/bench/pictures.py [--to tests/bench/results]
 """
@@ -19,6 +19,11 @@ DOMAINS = ("prose", "code", "chat", "technical")
 MEASURES = (
     ("auc", "AUC, kinds that were taught"), ("auc.untaught", "AUC, other kinds"), ("push_back", "push back when wrong"),
     ("accept", "accept when right"), ("nats.chat", "nats per token, conversations"), ("nats.prose", "nats, prose"),
+)  # fmt: skip
+TABLED = (
+    "auc", "auc.untaught", "auc.truthfulqa", "auc.llmbar", "push_back", "accept", "push_back.false_claims",
+    "accept.ifeval", "nats.prose", "nats.code", "nats.chat", "nats.technical", "nats.docs", "nats.wiki", "nats.web",
+    "nats.gsm8k", "nats.humaneval", "capability.arithmetic", "capability.code", "capability.coherence", "collapse",
 )  # fmt: skip
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the colour-blind, too
@@ -78,15 +83,35 @@ def nights(result: Mapping[str, Any]) -> Figure:
     """Every contestant over the nights, means over seeds with 90 % intervals."""
     figure = Figure(figsize=(9, 6), layout="constrained")
     grid = figure.subplots(2, 3)
-    table = result["table"]
+    table: Mapping[str, Any] = result["table"]
     contestants = list(dict.fromkeys(name.rpartition(" ")[0] for name in table))
-    for axes, (measure, title) in zip(grid.flat, MEASURES, strict=True):
+    drawn = [one for one in MEASURES if one[0] in table["base 0"]]
+    for axes, (measure, title) in zip(grid.flat, drawn, strict=False):
         for colour, contestant in zip(COLOURS, contestants, strict=False):
             draw(axes, contestant, colour, over_nights(table, contestant, measure, result["nights"]))
         panel(axes, title, "")
         axes.set_xlabel("night", fontsize=8)
     grid.flat[0].legend(fontsize=7, frameon=False)
     return figure
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Contestants across, measures down: the mean with its 90 % interval; nats, capability and collapse as changes."""
+    who = list(result["table"])
+    rows = [("", *who), ("---", *("---" for _ in who))]
+    known = result["table"][who[0]]
+    own = [name for name in known if name.startswith("auc.own/")]
+    for measure in (*(name for name in TABLED if name in known), *own):
+        gain = "gain_" if measure.startswith(("nats", "capability")) else ""
+        told = [result["table"][one][measure] for one in who]
+        cells = ["{:.3f} ({:.3f} to {:.3f})".format(*bounds(one, gain)) for one in told]
+        rows.append((f"{measure}{', change' if gain else ''}", *cells))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def bounds(one: Mapping[str, float], gain: str) -> tuple[float, ...]:
+    """Mean, low and high; adding nothing takes the sign from what rounds to zero."""
+    return tuple(round(one[f"{gain}{which}"], 3) + 0.0 for which in ("mean", "low", "high"))
 
 
 def over_nights(table: Mapping[str, Any], contestant: str, measure: str, last: int) -> list[tuple[int, Any]]:
@@ -115,6 +140,9 @@ def main() -> None:
         if measured.is_file():
             picture(json.loads(measured.read_text())).savefig(options.to / f"{name}.svg")
             print(options.to / f"{name}.svg")
+    if (RESULTS / "nights.json").is_file():
+        (options.to / "nights.md").write_text(table(json.loads((RESULTS / "nights.json").read_text())))
+        print(options.to / "nights.md")
 
 
 if __name__ == "__main__":

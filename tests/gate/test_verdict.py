@@ -111,21 +111,37 @@ SLIGHTLY = with_(GOOD, change=-0.015, low=-0.02, high=-0.012)
 
 
 def judged(*measures: Measure) -> tuple[list[Measure], Verdict, list[str]]:
-    names = [measure.name for measure in measures]
+    names = [measure.name for measure in measures if not measure.informative]
     return list(measures), decide(measures, names), names
 
 
-def test_a_step_that_taught_the_right_thing_and_cost_too_much_is_too_large() -> None:
-    assert too_large(*judged(SLIGHTLY, LEARNED, FRESH))
+@pytest.mark.parametrize("name", ["perplexity.code.median", "capability.arithmetic", "geometry.collapse"])
+def test_a_step_that_taught_the_right_thing_and_cost_too_much_is_too_large(name: str) -> None:
+    assert too_large(*judged(replace(SLIGHTLY, name=name), LEARNED, FRESH))
 
 
 def test_a_step_that_passed_is_not_too_large() -> None:
     assert not too_large(*judged(GOOD, LEARNED, FRESH))
 
 
-@pytest.mark.parametrize("name", ["probes.accept_rate", "taught.spill", "probes.push_back"])
-def test_what_is_only_left_open_may_hold_for_a_smaller_step(name: str) -> None:
-    assert too_large(*judged(GOOD, LEARNED, FRESH, with_(replace(OTHER, name=name), low=-0.02)))
+@pytest.mark.parametrize("first", [GOOD, SLIGHTLY])
+@pytest.mark.parametrize("name", ["probes.accept_rate", "lessons.accept", "answers.looping"])
+def test_what_is_only_left_open_may_hold_for_a_smaller_step(first: Measure, name: str) -> None:
+    assert too_large(*judged(first, LEARNED, FRESH, with_(replace(OTHER, name=name), low=-0.02)))
+
+
+def test_a_quarter_of_the_step_has_to_hold() -> None:
+    assert too_large(*judged(GOOD, LEARNED, FRESH, with_(OTHER, low=-0.04)))
+    assert not too_large(*judged(GOOD, LEARNED, FRESH, with_(OTHER, low=-0.041)))
+
+
+def test_what_fails_only_since_the_base_is_not_mended_by_a_smaller_step() -> None:
+    open_since = replace(OTHER, since_base=Change(0.0, -0.02, 0.02, 0.01))
+    assert not too_large(*judged(GOOD, LEARNED, FRESH, open_since))
+
+
+def test_what_people_only_read_does_not_count() -> None:
+    assert too_large(*judged(SLIGHTLY, LEARNED, FRESH, replace(OTHER, tonight=WORSE, informative=True)))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +155,9 @@ def test_what_is_only_left_open_may_hold_for_a_smaller_step(name: str) -> None:
         pytest.param([], id="no lessons"),
         pytest.param([LEARNED, FRESH, replace(OTHER, name="taught.spill", tonight=WORSE)], id="a spill"),
         pytest.param([LEARNED, FRESH, replace(OTHER, name="probes.push_back", tonight=WORSE)], id="a bias"),
+        pytest.param([LEARNED, FRESH, replace(OTHER, name="answers.looping", tonight=WORSE)], id="odd answers"),
+        pytest.param([LEARNED, FRESH, replace(OTHER, name="perplexity.openings", tonight=WORSE)], id="odd openings"),
+        pytest.param([with_(LEARNED, change=0.0, low=0.0, high=0.0), FRESH], id="learned nothing"),
         pytest.param([LEARNED, FRESH, replace(OTHER, name="geometry.weights", tonight=WORSE)], id="a leap"),
         pytest.param([LEARNED, FRESH, replace(OTHER, since_base=WORSE)], id="a loss that added up"),
         pytest.param([LEARNED, FRESH, with_(OTHER, low=-0.05)], id="open however small the step"),
