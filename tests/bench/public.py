@@ -110,7 +110,7 @@ def humaneval(folder: Path) -> list[Document]:
     with gzip.open(folder / "HumanEval.jsonl.gz", "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     return [
-        _solved("humaneval", k, f"Complete this function:\n{row['prompt']}", row["canonical_solution"])
+        _solved("humaneval", k, f"Complete this function:\n{row['prompt']}", _fenced(row["canonical_solution"]))
         for k, row in enumerate(drawn(rows))
     ]
 
@@ -147,7 +147,12 @@ def _sided(kind: str, number: int, side: Side, text: str, replies: tuple[tuple[s
 
 
 def _solved(name: str, number: int, asked: str, answer: str) -> Document:
-    return Document(f"{name}/{number}", name, turns=(Message("user", asked), Message("assistant", answer)))
+    return Document(f"{name}/{number}", name, turns=(Message("user", asked), Message("assistant", answer.strip())))
+
+
+def _fenced(code: str) -> str:
+    """Behind a fence, because chat templates take away the spaces that a turn begins with."""
+    return f"```python\n{code.rstrip()}\n```"
 
 
 def _outputs(better: int) -> dict[Side, int]:
