@@ -18,13 +18,14 @@ RESULTS = Path(__file__).parent / "results"
 DOMAINS = ("prose", "code", "chat", "technical")
 MEASURES = (
     ("auc", "AUC, kinds that were taught"), ("auc.untaught", "AUC, other kinds"), ("push_back", "push back when wrong"),
-    ("accept", "accept when right"), ("nats.chat", "nats per token, conversations"), ("nats.prose", "nats, prose"),
+    ("accept", "accept when right"), ("nats.chat", "conversations, change"), ("nats.prose", "prose, change"),
 )  # fmt: skip
 TABLED = (
     "auc", "auc.untaught", "auc.truthfulqa", "auc.llmbar", "push_back", "accept", "push_back.false_claims",
     "accept.ifeval", "nats.prose", "nats.code", "nats.chat", "nats.technical", "nats.docs", "nats.wiki", "nats.web",
     "nats.gsm8k", "nats.humaneval", "capability.arithmetic", "capability.code", "capability.coherence", "collapse",
 )  # fmt: skip
+Bounds = tuple[float, float, float]  # mean, low, high
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the colour-blind, too
 
@@ -89,7 +90,7 @@ def nights(result: Mapping[str, Any]) -> Figure:
     for axes, (measure, title) in zip(grid.flat, drawn, strict=False):
         for colour, contestant in zip(COLOURS, contestants, strict=False):
             draw(axes, contestant, colour, over_nights(table, contestant, measure, result["nights"]))
-        panel(axes, title, "")
+        panel(axes, title, "nats per token, lower reads better" if measure.startswith("nats") else "")
         axes.set_xlabel("night", fontsize=8)
     grid.flat[0].legend(fontsize=7, frameon=False)
     return figure
@@ -102,33 +103,41 @@ def table(result: Mapping[str, Any]) -> str:
     known = result["table"][who[0]]
     own = [name for name in known if name.startswith("auc.own/")]
     for measure in (*(name for name in TABLED if name in known), *own):
-        gain = "gain_" if measure.startswith(("nats", "capability")) else ""
+        gain = gain_of(measure)
         told = [result["table"][one][measure] for one in who]
         cells = ["{:.3f} ({:.3f} to {:.3f})".format(*bounds(one, gain)) for one in told]
         rows.append((f"{measure}{', change' if gain else ''}", *cells))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def bounds(one: Mapping[str, float], gain: str) -> tuple[float, ...]:
+def gain_of(measure: str) -> str:
+    """What is told as a change against the base on the same items, because items differ far more than contestants."""
+    return "gain_" if measure.startswith(("nats", "capability")) else ""
+
+
+def bounds(one: Mapping[str, float], gain: str) -> Bounds:
     """Mean, low and high; adding nothing takes the sign from what rounds to zero."""
-    return tuple(round(one[f"{gain}{which}"], 3) + 0.0 for which in ("mean", "low", "high"))
+    mean, low, high = (round(one[f"{gain}{which}"], 4) + 0.0 for which in ("mean", "low", "high"))
+    return mean, low, high
 
 
-def over_nights(table: Mapping[str, Any], contestant: str, measure: str, last: int) -> list[tuple[int, Any]]:
-    """Night and figure; who learns nothing stays where the base begins, or where its prompt puts it."""
+def over_nights(table: Mapping[str, Any], contestant: str, measure: str, last: int) -> list[tuple[int, Bounds]]:
+    """Night and bounds; who learns nothing stays where the base begins, or where its prompt puts it."""
+    gain = gain_of(measure)
     own = {
-        int(name.rpartition(" ")[2]): row[measure] for name, row in table.items() if name.startswith(f"{contestant} ")
-    }
+        int(name.rpartition(" ")[2]): bounds(row[measure], gain)
+        for name, row in table.items() if name.startswith(f"{contestant} ")
+    }  # fmt: skip
     if set(own) == {0}:
         return [(0, own[0]), (last, own[0])]
-    return [(0, table["base 0"][measure]), *sorted(own.items())]
+    return [(0, bounds(table["base 0"][measure], gain)), *sorted(own.items())]
 
 
-def draw(axes: Axes, contestant: str, colour: str, points: Sequence[tuple[int, Any]]) -> None:
+def draw(axes: Axes, contestant: str, colour: str, points: Sequence[tuple[int, Bounds]]) -> None:
     where = [night for night, _ in points]
-    axes.plot(where, [one["mean"] for _, one in points], "o-", color=colour, label=contestant, ms=4)
-    axes.fill_between(where, [one["low"] for _, one in points], [one["high"] for _, one in points], color=colour,
-                      alpha=0.12, lw=0)  # fmt: skip
+    means, lows, highs = zip(*(own for _, own in points), strict=True)
+    axes.plot(where, means, "o-", color=colour, label=contestant, ms=4)
+    axes.fill_between(where, lows, highs, color=colour, alpha=0.12, lw=0)
 
 
 def main() -> None:
