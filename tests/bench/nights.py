@@ -97,8 +97,7 @@ def measured(home: Path, seed: int, nights: Sequence[int], suite: Suite, public:
 
 def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Public) -> Lived:
     """One seed's nights, the naive loop on the same pairs, and everybody's scores."""
-    place = home / f"seed-{seed}"
-    code = begun(place)
+    place, code = home / f"seed-{seed}", begun(home)
     config = config_of(pool_of(home), logs, seed)
     live(Home(place / "home"), config, nights)
     imitate(Home(place / "home"), place / "naive", config, nights)
@@ -111,17 +110,17 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
         ledger.close()
 
 
-def begun(place: Path) -> str:
-    """The digest of the code that a seed's nights run on, which may not change on the way.
+def begun(home: Path) -> str:
+    """The digest of the code that nights and scores of a home come from, which may not change on the way.
 
     Raises:
-        ValueError: its first nights ran on other code.
+        ValueError: what is there came from other code.
     """
-    place.mkdir(parents=True, exist_ok=True)
-    noted, own = place / "code.txt", Path(__file__).parent
-    code = code_digest(*(own / f"{name}.py" for name in ("contestants", "naive", "dose")), ITEMS / "probes.toml")
+    noted, own = home / "code.txt", Path(__file__).parent
+    files = (own / f"{name}.py" for name in ("contestants", "naive", "dose", "public"))
+    code = code_digest(*files, ITEMS / "probes.toml")
     if noted.is_file() and noted.read_text() != code:
-        raise ValueError(f"The nights in {place} ran on other code; remove that folder, and they begin anew.")
+        raise ValueError(f"The nights in {home} ran on other code; remove that folder, and they begin anew.")
     noted.write_text(code)
     return code
 

@@ -96,7 +96,7 @@ def nights(result: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def table(result: Mapping[str, Any]) -> str:
+def written(result: Mapping[str, Any]) -> str:
     """Contestants across, measures down: the mean with its 90 % interval; nats, capability and collapse as changes."""
     who = list(result["table"])
     rows = [("", *who), ("---", *("---" for _ in who))]
@@ -149,9 +149,9 @@ def main() -> None:
         if measured.is_file():
             picture(json.loads(measured.read_text())).savefig(options.to / f"{name}.svg")
             print(options.to / f"{name}.svg")
-    if (RESULTS / "nights.json").is_file():
-        (options.to / "nights.md").write_text(table(json.loads((RESULTS / "nights.json").read_text())))
-        print(options.to / "nights.md")
+            if name == "nights":
+                (options.to / "nights.md").write_text(written(json.loads(measured.read_text())))
+                print(options.to / "nights.md")
 
 
 if __name__ == "__main__":
