@@ -40,6 +40,9 @@ class Night(Section):
     behavioural: int = Field(20, ge=0, description="Preference pairs a night: mined ones and dreamed ones together.")
     mined_share: Share = Field(0.5, description="Largest share of them that comes from the logs; dreams fill the rest.")
     replay_share: Share = Field(0.25, description="Share of general answers among all examples of a night.")
+    bystander_share: NotNegative = Field(
+        0.3, description="Twins whose replies are only kept from shifting one way, for each one that is taught."
+    )
     rewrites: int = Field(8, ge=0, description="Corrected replies that the engine writes anew per night, at most.")
     kinds: tuple[str, ...] = Field(
         _KINDS, description="Kinds of scenario to dream; 'opinions' has no proof and needs a model that judges well."
@@ -118,6 +121,9 @@ class Finetune(Section):
         None, examples=[3e-4], description="Peak rate of the DPO phase. Unset: 3e-4 for LoRA, 5e-7 for full weights."
     )
     dpo_batch: Count = Field(8, description="Pairs per DPO step, lowered for at least min_steps steps.")
+    hold_learning_rate: Positive | None = Field(
+        None, examples=[4e-5], description="Peak rate of the phase that takes back shifts. Unset: an eighth of DPO's."
+    )
     beta: Positive | None = Field(
         None,
         examples=[0.1],

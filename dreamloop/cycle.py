@@ -9,6 +9,7 @@ and one that does not answer is told later. Whatever happens before that leaves 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -116,11 +117,12 @@ class _Night:
 @dataclass(frozen=True, slots=True)
 class _Material:
     """What tonight trains on. ``mined`` and ``taught`` are those of it that no night knew before; ``lessons`` are for
-    the gate's eyes only."""
+    the gate's eyes only, and ``bystanders`` are only held."""
 
     pairs: list[Pair]
     replay: Sequence[ChatRow]
     lessons: Sequence[Twins]
+    bystanders: Sequence[Pair]
     mined: Sequence[Pair] = ()
     taught: Sequence[Twins] = ()
 
@@ -215,7 +217,7 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
     start = model().policy.snapshot("candidate") if _may_shrink(night) else None
     try:
         with night.stage("finetune"):
-            moments = _train(night, model(), pairs, material.replay)
+            moments = _train(night, model(), material)
     except InvariantBroken as error:
         steps = [step for step in error.steps if isinstance(step, Step)]
         recipe = recipe_of(night.config.finetune, night.seed)
@@ -280,7 +282,7 @@ def _fresh(
         taught, lessons = dreams.finish((night.config.night.behavioural - len(mined)) // 2)
     pairs = [*mined, *(pair for twins in taught for pair in pairs_of(twins))]
     replay = answers[: replay_count(len(pairs), night.config.night.replay_share)]
-    return _Material(pairs, replay, lessons, mined, taught)
+    return _Material(pairs, replay, lessons, _bystanders(night, dreams, pairs), mined, taught)
 
 
 def _known(night: _Night, dreams: Dreaming, suite: Suite) -> _Material:
@@ -295,7 +297,16 @@ def _known(night: _Night, dreams: Dreaming, suite: Suite) -> _Material:
     with night.stage("lessons"):
         _, lessons = dreams.finish(0)
     pairs = known.pairs()
-    return _Material(pairs, known.replay[: replay_count(len(pairs), night.config.night.replay_share)], lessons)
+    replay = known.replay[: replay_count(len(pairs), night.config.night.replay_share)]
+    return _Material(pairs, replay, lessons, _bystanders(night, dreams, pairs))
+
+
+def _bystanders(night: _Night, dreams: Dreaming, pairs: Sequence[Pair]) -> list[Pair]:
+    """Fresh twins that are only held, as many as what is taught tonight asks for."""
+    taught = len({pair.twin for pair in pairs if pair.twin})
+    with night.stage("bystanders"):
+        others = dreams.bystanders(math.ceil(taught * night.config.night.bystander_share))
+    return [pair for twins in others for pair in pairs_of(twins)]
 
 
 def _mined_pairs(night: _Night, model: Model, suite: Suite) -> list[Pair]:
@@ -385,11 +396,13 @@ def _ever_asked() -> list[str]:
 # --- train and judge ---------------------------------------------------------------------------
 
 
-def _train(night: _Night, model: Model, pairs: Sequence[Pair], replay: Sequence[ChatRow]) -> Moments:
+def _train(night: _Night, model: Model, known: _Material) -> Moments:
     recipe = recipe_of(night.config.finetune, night.seed)
     before = read_moments(Path(night.start.path)) if night.start and recipe.carry_optimizer else {}
-    trained = train(model.policy, model.encoder, pairs, replay, recipe, night.progress, before)
-    night.ledger.record_training(night.number, recipe, trained.report, pairs, replay)
+    trained = train(
+        model.policy, model.encoder, known.pairs, known.replay, recipe, night.progress, before, known.bystanders
+    )
+    night.ledger.record_training(night.number, recipe, trained.report, known.pairs, known.replay, known.bystanders)
     return trained.moments
 
 

@@ -25,7 +25,7 @@ from dreamloop.errors import UnusableRow
 from dreamloop.ledger.store import Ledger
 from dreamloop.log import Progress
 from dreamloop.model.engine import Writer
-from dreamloop.records import Context, Dreamed, Skip, Twins
+from dreamloop.records import Context, Dreamed, Skip, Twins, Use
 
 _OTHERS = 1 / 3  # of the lessons are of kinds that are not trained tonight
 _PROVABLE = tuple(kind for kind in SEEDERS if kind not in UNPROVEN)
@@ -86,6 +86,12 @@ class Dreaming:
         self._note_diversity(self._shelves(self.config.night.kinds or _PROVABLE))
         return self.ready[:count], lessons
 
+    def bystanders(self, count: int) -> list[Twins]:
+        """So many fresh twins of kinds that tonight does not train, or of all where it trains all; after `finish`."""
+        provable = self.provable()
+        others = [kind for kind in provable if kind not in self.kinds] or provable
+        return list(self._dream(count, others, "bystander", self.seed + 5, None).twins)
+
     def _lessons(self) -> list[Twins]:
         """Most are of tonight's kinds, so that a few nights show what these learn; some ask what became of the others.
 
@@ -113,9 +119,7 @@ class Dreaming:
         ))  # fmt: skip
         return {kind: bare._dream(each, [kind], "lesson", self.seed + 3, None).twins for kind in kinds}
 
-    def _dream(
-        self, count: int, kinds: Sequence[str], use: Literal["training", "lesson"], seed: int, author: Author | None
-    ) -> Dreamed:
+    def _dream(self, count: int, kinds: Sequence[str], use: Use, seed: int, author: Author | None) -> Dreamed:
         """Dream, and put every round into the ledger and then into the index."""
         if count <= 0 or not kinds:
             return Dreamed((), ())

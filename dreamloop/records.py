@@ -15,6 +15,7 @@ Strength = Literal["strong", "medium", "weak"]
 Side = Literal["right", "wrong"]
 Outcome = Literal["keep", "revert", "inconclusive"]
 Act = Literal["train", "rebase", "skip", "stop"]  # what a night does
+Use = Literal["training", "lesson", "bystander"]  # what a scenario is dreamed for
 Hand = Literal["grammar", "engine"]
 
 
@@ -323,6 +324,7 @@ class Recipe:
     sft_dropout: float
     dpo_learning_rate: float
     dpo_batch: int
+    hold_learning_rate: float
     beta: float
     loss_type: Literal["sigmoid", "ipo", "robust"]
     label_smoothing: float
@@ -356,14 +358,16 @@ class Step:
 
     Losses are nats and None where the step has no such part: ``sft`` on chosen replies of mined pairs, ``replay``
     on general answers, ``dpo`` on pairs, ``guard`` the SFT term on their chosen side, ``anchor`` KL to the base;
-    ``loss`` is their weighted sum. Gradient norms are those before clipping: of all, of the behavioural part and of
-    the replay part. ``chosen``, ``rejected`` and ``margin`` are mean log-probs per token of the step's pairs before
-    the step, ``chosen_change`` is against the start of the phase, ``entropy`` that of the next-token distribution at
-    reply tokens. ``update_norm`` is how far the step moved the model, ``drift`` how far it now is from the night's
-    start (Frobenius, over all weights). ``packing`` is the filled share of the forward passes.
+    ``loss`` is their weighted sum. ``shift`` is by how many nats per token one reply of bystanders became likelier on
+    both sides than it is to the base, root mean square, before a step that holds them. Gradient norms are those before
+    clipping: of all, of the behavioural part and of the replay part. ``chosen``, ``rejected`` and ``margin`` are mean
+    log-probs per token of the step's pairs before the step, ``chosen_change`` is against the start of the phase,
+    ``entropy`` that of the next-token distribution at reply tokens. ``update_norm`` is how far the step moved the
+    model, ``drift`` how far it now is from the night's start (Frobenius, over all weights). ``packing`` is the filled
+    share of the forward passes.
     """
 
-    phase: Literal["sft", "dpo"]
+    phase: Literal["sft", "dpo", "hold"]
     index: int
     rows: int
     replay_rows: int
@@ -380,6 +384,7 @@ class Step:
     rejected: float | None
     margin: float | None
     chosen_change: float | None
+    shift: float | None
     entropy: float | None
     grad_norm: float
     behaviour_grad_norm: float

@@ -184,6 +184,17 @@ def test_most_lessons_are_of_tonights_kinds_and_some_of_the_others(ledger: Ledge
     assert (len(own), len(lessons)) == (6, 9)
 
 
+def test_bystanders_are_of_the_other_kinds_and_no_later_night_trains_on_them(ledger: Ledger) -> None:
+    tonight = replace(asleep(ledger), kinds=("notes", "sums"))
+    tonight.finish(2)
+    aside = tonight.bystanders(6)
+    assert len(aside) == 6
+    assert not {one.right.kind for one in aside} & {"notes", "sums"}
+    assert [twins.right.kind for twins in ledger.pending_twins()] == [twins.right.kind for twins in tonight.ready]
+    every = [*tonight.bystanders(0), *replace(asleep(ledger), kinds=tonight.provable()).bystanders(3)]
+    assert len(every) == 3  # where all are trained, they are of all
+
+
 def test_without_kinds_only_the_gate_gets_fresh_ones(ledger: Ledger) -> None:
     taught, lessons = asleep(ledger, Config(night=Night(kinds=()), gate=CONFIG.gate)).finish(6)
     assert (taught, len(lessons)) == ([], 9)

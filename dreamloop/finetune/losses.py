@@ -88,3 +88,12 @@ def of_twins(
     together = preference(kind, (logits[0] + logits[1]) / 2, beta, smoothing)
     by_pair = [weight * preference(kind, logit, beta, smoothing) for weight, logit in zip(weights, logits, strict=True)]
     return (1 - pairwise_share) * together + pairwise_share * (by_pair[0] + by_pair[1]) / sum(weights)
+
+
+def shared_shift(logits: Two) -> Tensor:
+    """((z - z')/2)²: how much likelier one of twins' two replies became on both sides, squared.
+
+    From logits of per-token means, in nats². What it does not see is how far the twins are told apart, (z + z')/2, so
+    twins that nothing is taught about may still come to be told apart.
+    """
+    return ((logits[0] - logits[1]) / 2).square()

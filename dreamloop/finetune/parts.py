@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -43,6 +44,7 @@ class Facts:
     rejected: float | None = None
     margin: float | None = None
     chosen_change: float | None = None
+    shift: float | None = None
     entropy: float | None = None
 
 
@@ -146,9 +148,7 @@ def preference_losses(
 
 
 def _logit(branches: Sequence[Tensor], reference: Sequence[Tensor], recipe: Recipe) -> Tensor:
-    chosen, rejected = (branches[k] for k in (CHOSEN, REJECTED))
-    was = (reference[CHOSEN].to(chosen.device), reference[REJECTED].to(chosen.device))
-    return losses.held_logit(recipe.loss_type, (chosen, rejected), was, recipe.dpop_lambda)
+    return losses.held_logit(recipe.loss_type, _two(branches), _two(reference, branches), recipe.dpop_lambda)
 
 
 class KlAnchor:
@@ -165,6 +165,35 @@ class KlAnchor:
     def facts(self, done: Done) -> Facts:
         """Nats per token, without the weight."""
         return Facts(anchor=done.loss / self.weight)
+
+
+class Bystanders:
+    """Twins that are not taught, whose replies may not both shift one way: mean of `losses.shared_shift` over twins.
+
+    ``references`` are the rows' branches as the base scores them.
+    """
+
+    def __init__(self, rows: Sequence[Row], references: Sequence[Sequence[Tensor]]) -> None:
+        self.rows, self.references = rows, references
+
+    def loss(self, policy: Policy, packs: Sequence[Pack]) -> Tensor:
+        """Summed over the packs' twins, divided by all."""
+        pieces, _ = _by_row(policy, packs)
+        logits = {row: losses.held_logit("ipo", _two(own), _two(self.references[row], own), 0.0)
+                  for row, own in pieces.items()}  # fmt: skip
+        twins = units(self.rows)
+        shifts = [losses.shared_shift((logits[one], logits[other])) for one, other in twins if one in logits]
+        return torch.stack(shifts).sum() / len(twins)
+
+    def facts(self, done: Done) -> Facts:
+        """Nats per token, root mean square."""
+        return Facts(shift=math.sqrt(done.loss))
+
+
+def _two(branches: Sequence[Tensor], like: Sequence[Tensor] = ()) -> losses.Two:
+    """Chosen and rejected, on the device of others."""
+    chosen, rejected = (branches[k] for k in (CHOSEN, REJECTED))
+    return (chosen.to(like[0].device), rejected.to(like[0].device)) if like else (chosen, rejected)
 
 
 def _by_row(policy: Policy, packs: Sequence[Pack]) -> tuple[dict[int, list[Tensor]], float]:

@@ -11,6 +11,7 @@ _UNSET = {
     "lora": {"sft_learning_rate": 1e-4, "dpo_learning_rate": 3e-4, "beta": 0.1},
     "full": {"sft_learning_rate": 1e-5, "dpo_learning_rate": 5e-7, "beta": 0.01},
 }
+_HOLD = 1 / 8  # of DPO's rate: what is held moves far by small steps, and what was learned should stay
 _IPO = {"beta": 0.7}  # is a distance to go, 1/(2β) nats per token, and the same for all methods
 
 
@@ -19,6 +20,8 @@ def recipe_of(knobs: Finetune, seed: int) -> Recipe:
     same = {name: getattr(knobs, name) for name in Recipe.__slots__ if name in Finetune.model_fields}
     usual = _UNSET[knobs.method] | (_IPO if knobs.loss_type == "ipo" else {})
     unset = {name: value for name, value in usual.items() if same[name] is None}
+    if same["hold_learning_rate"] is None:
+        unset["hold_learning_rate"] = _HOLD * (same | unset)["dpo_learning_rate"]
     patterns = {name: tuple(sorted(same[name].items())) for name in ("rank_pattern", "alpha_pattern")}
     return Recipe(**{**same, **unset, **patterns, "seed": seed, "lora_alpha": knobs.alpha})
 

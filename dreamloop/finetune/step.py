@@ -18,7 +18,7 @@ from dreamloop.log import Progress
 from dreamloop.model.policy import Policy, Snapshot
 from dreamloop.records import Recipe, Step
 
-Phase = Literal["sft", "dpo"]
+Phase = Literal["sft", "dpo", "hold"]
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ STILL = 1e-7  # a step's update_norm below which nothing moved
 def symptoms(steps: Sequence[Step]) -> tuple[str, ...]:
     """Sentences, one a symptom, in the order of the steps; empty where the training looks healthy."""
     found: list[str] = []
-    for phase in ("sft", "dpo"):
+    for phase in ("sft", "dpo", "hold"):
         own = [step for step in steps if step.phase == phase]
         found += [sentence for tell in (_broken, _spikes, _empty, _still, _falling) for sentence in tell(own)]
     return tuple(found)

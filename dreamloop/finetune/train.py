@@ -13,7 +13,7 @@ import torch
 from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.accumulate import not_enough, out_of_memory
 from dreamloop.finetune.optimizer import Moments
-from dreamloop.finetune.phases import Scores, dpo_phase, score_batches, sft_phase
+from dreamloop.finetune.phases import Scores, dpo_phase, hold_phase, score_batches, sft_phase
 from dreamloop.finetune.recipe import suggested_rank
 from dreamloop.finetune.rows import CHOSEN, REJECTED, chosen_only, encode_pairs, encode_replay, words_only
 from dreamloop.finetune.step import Trainer
@@ -41,6 +41,7 @@ def train(
     recipe: Recipe,
     progress: Progress,
     moments: Moments | None = None,
+    bystanders: Sequence[Pair] = (),
 ) -> Trained:
     """Train the policy's ``candidate`` adapter by one pass over the night's examples.
 
@@ -52,6 +53,7 @@ def train(
         recipe: every knob, and the seed.
         progress: where to show the steps.
         moments: those of the generation that is continued.
+        bystanders: twins that nothing is taught about, and whose replies may not both shift one way.
 
     Raises:
         InvariantBroken: one of the promises 1, 2, 4 or 6 of the training step does not hold.
@@ -62,13 +64,14 @@ def train(
     _check_trainable(policy)
     rows, pair_skips = encode_pairs(encoder, pairs, recipe.max_length)
     replay_rows, replay_skips = encode_replay(encoder, replay, recipe.max_length)
+    aside, aside_skips = encode_pairs(encoder, bystanders, recipe.max_length)
     if not rows:
         raise InvariantBroken("None of tonight's pairs fits the model; raise finetune.max_length or look at the skips.")
     by_source = _by_source(replay_rows)
     trainer = Trainer(policy, recipe, progress, moments or {})
     try:
         with _own_randomness(policy, recipe.seed), policy.checkpointing(recipe.gradient_checkpointing):
-            before, after = _phases(trainer, rows, [list(own.values()) for own in by_source])
+            before, after = _phases(trainer, rows, [list(own.values()) for own in by_source], aside)
         _check_floor(_chosen(before) - _chosen(after), recipe.chosen_floor)
     except InvariantBroken as error:
         error.steps = tuple(trainer.steps)
@@ -83,8 +86,8 @@ def train(
         symptoms=symptoms(trainer.steps),
         trained=tuple(pair.digest for pair in rows),
         replayed=tuple(used),
-        skips=(*pair_skips, *replay_skips),
-        replay_share=_replay_share(len(rows), len(used), trainer.steps),
+        skips=(*pair_skips, *replay_skips, *aside_skips),
+        replay_share=_replay_share(len(rows), len(used), [step for step in trainer.steps if step.phase != "hold"]),
         trainable_parameters=sum(p.numel() for p in policy.trainable("candidate").values()),
         ranks=policy.ranks("candidate"),
         gains=policy.gains("candidate"),
@@ -112,13 +115,17 @@ def _by_source(rows: Mapping[ChatRow, Row]) -> list[dict[ChatRow, Row]]:
     return list(found.values())
 
 
-def _phases(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Sequence[Row]]) -> tuple[Scores, Scores]:
-    """Scores of the pairs at the start of DPO and at the end."""
+def _phases(
+    trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Sequence[Row]], bystanders: Mapping[Pair, Row]
+) -> tuple[Scores, Scores]:
+    """Scores of the pairs at the start of DPO and at the end of the night."""
     mined = [chosen_only(row) for pair, row in rows.items() if pair.twin is None]
     if trainer.recipe.sft and mined:
         sft_phase(trainer, mined, replay)
     words = {pair: words_only(row) for pair, row in rows.items()}
     before = dpo_phase(trainer, words, replay)
+    if bystanders:
+        hold_phase(trainer, {pair: words_only(row) for pair, row in bystanders.items()})
     return before, score_batches(trainer, words, [list(words)])
 
 

@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 from dreamloop.ledger.database import LedgerFile, context_json, context_of
-from dreamloop.records import Axis, Diversity, Dreamed, Scenario, Tally, Twins
+from dreamloop.records import Axis, Diversity, Dreamed, Scenario, Tally, Twins, Use
 
 _TRIES = 3  # nights that may take twins up before they are left alone
 _ABILITIES = ("arithmetic", "code")  # the gate's, which technical scenarios practise
@@ -21,7 +21,7 @@ _SCENARIO = (
 class DreamRows(LedgerFile):
     """The part of the ledger that dreaming reads and writes."""
 
-    def record_dream(self, night: int, dreamed: Dreamed, use: Literal["training", "lesson"]) -> None:
+    def record_dream(self, night: int, dreamed: Dreamed, use: Use) -> None:
         """Accepted scenarios and what they are for, as soon as they are accepted."""
         scenarios = [s for twins in dreamed.twins for s in (twins.right, twins.wrong)]
         tallies = Counter((axis.name, axis.value) for twins in dreamed.twins for axis in twins.right.axes)

@@ -6,6 +6,8 @@ later than it began (a night, a rewrite) is a row in a second table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlite_utils import Migrations
 from sqlite_utils.db import Database
 
@@ -127,11 +129,7 @@ _STEP = (
 @migrations()
 def steps(db: Database) -> None:
     """Every optimizer step of every night as a row, read out of the reports."""
-    columns = ", ".join(f"json_extract(step.value, '$.{name}') AS {name}" for name in _STEP)
-    db.execute(
-        f"CREATE VIEW steps AS SELECT night, step.key AS step, {columns} "  # noqa: S608 - names from above
-        "FROM trainings, json_each(trainings.report, '$.steps') AS step"
-    )
+    _steps_view(db, _STEP)
 
 
 _TRIALS = """
@@ -239,6 +237,44 @@ def surveys(db: Database) -> None:
     for statement in _statements(_SURVEYS):
         db.execute(statement)
     _append_only(db, "surveys")
+
+
+_COLUMNS = """digest, night, twin, kind, side, use, context, accept, push_back, truth, template, claim, axes, strength,
+    worded_by, replies_by"""
+_BYSTANDERS = f"""
+ALTER TABLE scenarios RENAME TO old_scenarios;
+CREATE TABLE scenarios (
+    digest TEXT PRIMARY KEY, night INTEGER NOT NULL REFERENCES nights, twin TEXT NOT NULL, kind TEXT NOT NULL,
+    side TEXT NOT NULL, use TEXT NOT NULL CHECK (use IN ('training', 'lesson', 'bystander')),
+    context TEXT NOT NULL, accept TEXT NOT NULL, push_back TEXT NOT NULL, truth TEXT NOT NULL,
+    template TEXT NOT NULL, claim TEXT NOT NULL, axes TEXT NOT NULL, strength TEXT NOT NULL, worded_by TEXT NOT NULL,
+    replies_by TEXT NOT NULL
+);
+INSERT INTO scenarios (rowid, {_COLUMNS}) SELECT rowid, {_COLUMNS} FROM old_scenarios;
+DROP TABLE old_scenarios;
+CREATE INDEX scenarios_by_night ON scenarios (night);
+DROP VIEW steps;
+"""  # noqa: S608 - the constant above
+
+
+@migrations()
+def bystanders(db: Database) -> None:
+    """Scenarios whose replies are only held, and how far they shifted in each step.
+
+    Row numbers stay, because the novelty index goes by them.
+    """
+    for statement in _statements(_BYSTANDERS):
+        db.execute(statement)
+    _append_only(db, "scenarios")
+    _steps_view(db, (*_STEP, "shift"))
+
+
+def _steps_view(db: Database, names: Sequence[str]) -> None:
+    columns = ", ".join(f"json_extract(step.value, '$.{name}') AS {name}" for name in names)
+    db.execute(
+        f"CREATE VIEW steps AS SELECT night, step.key AS step, {columns} "  # noqa: S608 - names from above
+        "FROM trainings, json_each(trainings.report, '$.steps') AS step"
+    )
 
 
 def _append_only(db: Database, table: str) -> None:

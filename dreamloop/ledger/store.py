@@ -197,8 +197,9 @@ class Ledger(DreamRows):
         self._write("gate_items", [{"digest": digest_of(text), "suite": suite} for text in texts])
 
     def record_training(
-        self, night: int, recipe: Recipe, report: StepReport, pairs: Sequence[Pair], replay: Sequence[ChatRow]
-    ) -> None:
+        self, night: int, recipe: Recipe, report: StepReport, pairs: Sequence[Pair], replay: Sequence[ChatRow],
+        bystanders: Sequence[Pair] = (),
+    ) -> None:  # fmt: skip
         """What was trained on, how, and how it went.
 
         Raises:
@@ -206,7 +207,7 @@ class Ledger(DreamRows):
         """
         used = set(report.trained) | set(report.replayed)
         everything: list[Pair | ChatRow] = [*pairs, *replay]
-        items = [item for item in everything if item.digest in used]
+        items = [*(item for item in everything if item.digest in used), *bystanders]
         texts = {digest_of(text) for item in items for text in item.texts()}
         with self._transaction():
             self._insert("replays", [{

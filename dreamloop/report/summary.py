@@ -141,10 +141,11 @@ def _planned(plan: Row | None) -> list[RenderableType]:
 
 def _dreamed(record: NightRecord) -> RenderableType:
     scenarios = [row for row in record.scenarios if row["use"] == "training"]
-    lessons = len(record.scenarios) - len(scenarios)
+    lessons = sum(row["use"] == "lesson" for row in record.scenarios)
+    aside = sum(row["use"] == "bystander" for row in record.scenarios)
     kinds = sorted({row["kind"] for row in scenarios})
     lines = [f"{len(scenarios) // 2} twins to learn from ({', '.join(kinds) or 'no kind'}), "
-             f"{lessons // 2} more for the gate's eyes only"]  # fmt: skip
+             f"{aside // 2} that are only held, {lessons // 2} more for the gate's eyes only"]  # fmt: skip
     lines += [f"{row['side']:>5}: {_last_turn(row['context'])}" for row in scenarios[:2]]
     lines += [*_by_engine(scenarios), *_varied(record.diversity)]
     refused: Counter[str] = Counter()
@@ -191,7 +192,7 @@ def _trained(training: Row, left_out: list[Row]) -> RenderableType:
         told = [f"note: {symptom}" for symptom in (report or {}).get("symptoms", [])]
         return _section("Trained", ["the step broke an invariant; its recipe and steps are in the ledger", *told])
     steps = report["steps"]
-    phases = [f"{sum(step['phase'] == phase for step in steps)} {phase.upper()}" for phase in ("sft", "dpo")]
+    phases = [f"{sum(step['phase'] == phase for step in steps)} {phase.upper()}" for phase in ("sft", "dpo", "hold")]
     weights = f"{report['trainable_parameters']:,} weights; change of the model ‖Δθ‖ {report['update_norm']:.3f}"
     ranks = report.get("ranks") or [recipe["r"]]
     lora = f"LoRA rank {_range(ranks)}, gain {_gains(recipe, report, ranks)}, "

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import random
@@ -30,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scoring import scored
 from trust import code_digest, pool_of
 
 from dreamloop import paths
@@ -44,13 +46,10 @@ from dreamloop.finetune.replay import chat_rows
 from dreamloop.finetune.rows import chosen_only, encode_pairs, encode_replay
 from dreamloop.finetune.step import Trainer
 from dreamloop.finetune.train import train
-from dreamloop.gate.capability import coherence, score_choices
 from dreamloop.gate.gauges import Items, gauges_of_the_night
-from dreamloop.gate.geometry import score_geometry
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.measures import Margins, Trio, compare
-from dreamloop.gate.perplexity import score_documents
-from dreamloop.gate.probes import probes_of, score_probes
+from dreamloop.gate.probes import probes_of
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.scores import Scored
 from dreamloop.gate.statistics import auc
@@ -59,7 +58,7 @@ from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import load_policy
-from dreamloop.model.policy import Adapter, Policy
+from dreamloop.model.policy import Policy
 from dreamloop.model.wake import new_adapter
 from dreamloop.paths import Home, default_home
 from dreamloop.records import Pair, Recipe, Twins
@@ -94,6 +93,7 @@ CELLS = (
     *(Cell(f"{n} pairs", n) for n in (10, 20, 50, 100, 200, ABLATED)),
     *(Cell(f"{ABLATED} pairs, rate x {rate:g}", rate=rate) for rate in (0.1, 0.3, 1.0, 10.0)),
     Cell("no replay and no anchor", knobs={"anchor_weight": 0.0}),
+    Cell("no bystanders", way="nothing held"),
     Cell("no hold on chosen replies", knobs={"dpop_lambda": 0.0}),
     Cell("no push-back scenarios", way="right sides only"),
     Cell("SFT only", way="SFT only"),
@@ -125,7 +125,10 @@ def prepared(pairs: Sequence[Pair], way: str, seed: int) -> list[Pair]:
     return list(pairs)
 
 
-def teach(policy: Policy, encoder: ChatEncoder, pairs: Sequence[Pair], pool: Path, recipe: Recipe, way: str) -> None:
+def teach(
+    policy: Policy, encoder: ChatEncoder, pairs: Sequence[Pair], bystanders: Sequence[Pair], pool: Path, recipe: Recipe,
+    way: str,
+) -> None:  # fmt: skip
     """One night's step."""
     replay = chat_rows(pool)[0][: replay_count(len(pairs), Config().night.replay_share)]
     if way.startswith("SFT"):
@@ -135,21 +138,7 @@ def teach(policy: Policy, encoder: ChatEncoder, pairs: Sequence[Pair], pool: Pat
         trainer = Trainer(policy, recipe, Silent())
         sft_phase(trainer, [chosen_only(row) for row in rows.values()], [list(general.values())])
     if way != "SFT only":
-        train(policy, encoder, pairs, replay, recipe, Silent())
-
-
-def scored(policy: Policy, encoder: ChatEncoder, items: Items, who: Adapter | None) -> Scored:
-    """What the gate asks without letting the model write."""
-    suite, quiet, name = items.suite, Silent(), who or "base"
-    choices = [*suite.choices, *coherence(suite.documents)]
-    with policy.using(who):
-        return Scored({
-            **score_documents(policy, encoder, suite.documents, quiet, name),
-            "probes": score_probes(policy, encoder, suite.probes, quiet, name),
-            "lessons": score_probes(policy, encoder, items.lessons, quiet, name),
-            "capability": score_choices(policy, encoder, choices, quiet, name),
-            **score_geometry(policy, encoder, suite.personas, suite.questions, quiet, name),
-        })  # fmt: skip
+        train(policy, encoder, pairs, replay, recipe, Silent(), bystanders=bystanders)
 
 
 def by_kind(probes: Sequence[Probe], scores: Any) -> dict[str, float]:
@@ -164,6 +153,14 @@ def by_kind(probes: Sequence[Probe], scores: Any) -> dict[str, float]:
     return found
 
 
+def shift_of(probes: Sequence[Probe], scores: Any, base: Any) -> dict[str, float]:
+    """By how many nats per token pushing back became likelier, on both sides, within each kind."""
+    return {
+        kind: round(fmean(scores[probe.item] - base[probe.item] for probe in probes if probe.kind == kind), 4)
+        for kind in sorted({probe.kind for probe in probes})
+    }
+
+
 def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
     """Train one cell and measure it against the base."""
     started = time.monotonic()
@@ -172,6 +169,9 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
     config = Config()
     fresh = dreamed(FRESH, KINDS, 10_000 + seed, held_out, novelty)  # first, and then never again
     twins = dreamed(cell.pairs // 2, cell.kinds, seed, held_out, novelty)
+    untaught = [kind for kind in config.night.kinds if kind not in cell.kinds] or config.night.kinds
+    held = math.ceil(len(twins) * (0.0 if cell.way == "nothing held" else config.night.bystander_share))
+    bystanders = [pair for one in dreamed(held, untaught, 20_000 + seed, held_out, novelty) for pair in pairs_of(one)]
     items = Items(suite, lessons=tuple(probes_of(fresh)))
     folder = str(ensure_bundled(Home(default_home()).models, Silent()))
     policy = load_policy(folder, dtype="bfloat16", pack_tokens=PACK)
@@ -182,9 +182,10 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
     recipe = replace(
         recipe, sft_learning_rate=recipe.sft_learning_rate * cell.rate, pack_tokens=PACK,
         dpo_learning_rate=recipe.dpo_learning_rate * cell.rate,
+        hold_learning_rate=recipe.hold_learning_rate * cell.rate,
     )  # fmt: skip
     pairs = prepared([pair for one in twins for pair in pairs_of(one)], cell.way, seed)
-    teach(policy, encoder, pairs, pool, recipe, cell.way)
+    teach(policy, encoder, pairs, bystanders, pool, recipe, cell.way)
     taught = time.monotonic() - started
     base, own = known_base(policy, encoder, items, home, seed), scored(policy, encoder, items, "candidate")
     gate = Gate()
@@ -195,6 +196,7 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
         "cell": cell.name, "seed": seed, "pairs": len(pairs), "seconds": round(taught, 1),
         "measures": {name: rounded(measures[name]) for name in TOLD},
         "auc": by_kind(single, own.channels["probes"]), "auc_base": by_kind(single, base.channels["probes"]),
+        "shift": shift_of(single, own.channels["probes"], base.channels["probes"]),
         "fresh": by_kind(items.lessons, own.channels["lessons"]),
         "fresh_base": by_kind(items.lessons, base.channels["lessons"]),
     }  # fmt: skip
@@ -242,7 +244,7 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
                    "above_noise": sum(v[3] > 0 for v in values), "below_noise": sum(v[4] < 0 for v in values)}
                for m, values in changes.items()},
             **{which: {kind: round(fmean(one[which][kind] for one in own), 3) for kind in own[0][which]}
-               for which in ("auc_base", "auc", "fresh_base", "fresh")},
+               for which in ("auc_base", "auc", "shift", "fresh_base", "fresh")},
         }  # fmt: skip
     return {
         "bench": "dose", "examples_above_noise": above_noise(cells), "cells": cells, "code": found[0]["code"],

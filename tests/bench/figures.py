@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from contestants import Scores
+from asking import Scores
 from numpy.typing import NDArray
 from public import Public
 

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from contestants import Scores
+from asking import Scores
 
 from dreamloop.ledger.store import Ledger
 
@@ -63,7 +63,7 @@ class LivedNight:
 class Lived:
     """One seed: its nights, how many twins of each kind they trained on, and scores by contestant and night.
 
-    ``code`` is the digest of what the nights ran on.
+    ``code`` is the digest of what the nights ran on, ``asking`` that of what was asked.
     """
 
     seed: int
@@ -71,12 +71,15 @@ class Lived:
     twins: Mapping[str, int]
     scores: Mapping[str, Scores]
     code: str
+    asking: str
     date: str
     device: str
     versions: Mapping[str, str]
 
 
-def lived(seed: int, ledger: Ledger, ended: Collection[int], scores: Mapping[str, Scores], code: str) -> Lived:
+def lived(
+    seed: int, ledger: Ledger, ended: Collection[int], scores: Mapping[str, Scores], code: str, asking: str
+) -> Lived:
     """What the ledger tells of the ``ended`` nights of a seed that has just been measured.
 
     Raises:
@@ -92,7 +95,7 @@ def lived(seed: int, ledger: Ledger, ended: Collection[int], scores: Mapping[str
     nights = (LivedNight(*row) for row in ledger.db.execute(_NIGHTS))
     return Lived(
         seed, tuple(night for night in nights if night.number in ended), dict(twins.most_common()), scores, code,
-        datetime.now(UTC).date().isoformat(), f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        asking, datetime.now(UTC).date().isoformat(), f"{platform.machine()} CPU, {os.cpu_count()} cores",
         {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
     )  # fmt: skip
 
@@ -130,6 +133,13 @@ def kept(seed: int, folder: Path = RESULTS) -> Lived | None:
     }
     nights = tuple(LivedNight(**night) for night in found["nights"])
     return Lived(**{**found, "scores": scores, "nights": nights})
+
+
+def unchanging(asking: str, folder: Path = RESULTS) -> dict[str, Scores]:
+    """Scores of what is not trained, out of any seed that was asked the same; empty where there is none."""
+    seeds = sorted(int(path.stem.removeprefix("seed-")) for path in folder.glob("seed-*.json"))
+    every = [one for one in (kept(seed, folder) for seed in seeds) if one and one.asking == asking]
+    return {name: every[0].scores[name] for name in ("base 0", "prompted 0")} if every else {}
 
 
 def _file(seed: int, folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 Four contestants on the same logs and the same dreams: the base model; the base under the best system prompt that could
 be written; a loop of TRL's trainers without replay, anchor or gate (`naive`); and dreamloop, whole nights as people run
-them. Before the first night, after the fifth and after the tenth each is asked the gate's probes, whose templates,
+them. Before the first night, after the fifth and after the last each is asked the gate's probes, whose templates,
 facts and wordings are in no dream and which offer both sides the same replies, and public sets that nothing is trained
 on (`public`). A figure has a mean over the seeds and a 90 % interval of a bootstrap over seeds and templates; ``gain``
 is the same against the base, on the same items.
@@ -21,9 +21,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from contestants import PROMPT, Scores, asked, config_of, contestant, ended_nights, imitate, live
+from asking import PROMPT, Scores, asked, asking_digest
+from contestants import config_of, contestant, ended_nights, imitate, live
 from figures import figures, told, with_collapse
-from lived import Lived, LivedNight, keep, kept, lived
+from lived import Lived, LivedNight, keep, kept, lived, unchanging
 from public import Public, load_public
 from trust import code_digest, pool_of
 
@@ -34,7 +35,7 @@ from dreamloop.paths import SAMPLES, Home
 
 RESULT = Path(__file__).parent / "results" / "nights.json"
 ITEMS = Path(__file__).parent / "items"  # asked beside the gate's
-ASKED = (5, 10)
+ASKED = (5,)  # nights, beside the last
 TAUGHT = 60  # twins of a kind, on average over the seeds, from which it counts as taught
 
 
@@ -81,12 +82,13 @@ def above_noise(nights: Sequence[LivedNight]) -> int | None:
 
 
 def measured(home: Path, seed: int, nights: Sequence[int], suite: Suite, public: Public) -> dict[str, Scores]:
-    """Everything that is asked of every contestant, by name and night."""
-    scores = home / "scores"
-    found = {
-        "base 0": known(scores / "base.json", lambda: asked(None, "", suite, public)),
-        "prompted 0": known(scores / "prompted.json", lambda: asked(None, PROMPT, suite, public)),
-    }
+    """Everything that is asked of every contestant, by name and night.
+
+    What nothing was trained for is asked once; a seed that was kept on another day and was asked the same has it.
+    """
+    scores, found = home / "scores", unchanging(asking_digest(ITEMS))
+    for name, prompt in (("base 0", ""), ("prompted 0", PROMPT)) if not found else ():
+        found[name] = known(scores / f"{name}.json", lambda p=prompt: asked(None, p, suite, public))  # type: ignore[misc]
     for name in ("dreamloop", "naive"):
         for night in nights:
             adapter = contestant(home, name, seed, night)
@@ -101,11 +103,11 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     config = config_of(pool_of(home), logs, seed)
     live(Home(place / "home"), config, nights)
     imitate(Home(place / "home"), place / "naive", config, nights)
-    scores = measured(home, seed, [night for night in ASKED if night <= nights] or [nights], suite, public)
+    scores = measured(home, seed, sorted({*(night for night in ASKED if night <= nights), nights}), suite, public)
     ended = {number for number, _ in ended_nights(Home(place / "home"))[:nights]}
     ledger = Ledger(Home(place / "home").ledger)
     try:
-        return lived(seed, ledger, ended, scores, code)
+        return lived(seed, ledger, ended, scores, code, asking_digest(ITEMS))
     finally:
         ledger.close()
 
@@ -117,7 +119,7 @@ def begun(home: Path) -> str:
         ValueError: what is there came from other code.
     """
     noted, own = home / "code.txt", Path(__file__).parent
-    files = (own / f"{name}.py" for name in ("contestants", "naive", "dose", "public"))
+    files = (own / f"{name}.py" for name in ("asking", "contestants", "naive", "public", "scoring"))
     code = code_digest(*files, ITEMS / "probes.toml")
     if noted.is_file() and noted.read_text() != code:
         raise ValueError(f"The nights in {home} ran on other code; remove that folder, and they begin anew.")

@@ -115,6 +115,16 @@ def test_with_no_share_a_bias_costs_and_gains_nothing(told_apart: float, bias: f
     assert of_twins(told_apart + bias, told_apart - bias, 0.0) == pytest.approx(of_twins(told_apart, told_apart, 0.0))
 
 
+@pytest.mark.parametrize(
+    ("logits", "shift"),
+    [((0.4, -0.2), 0.09), ((-0.2, 0.4), 0.09), ((0.5, 0.5), 0.0), ((0.3, 0.0), 0.0225)],
+)
+def test_what_twins_shift_together_by_hand(logits: tuple[float, float], shift: float) -> None:
+    # ((0.4 - -0.2) / 2)² = 0.09: with chosen and rejected exchanged, one reply became likelier by 0.3 on both sides.
+    one, other = logits
+    assert losses.shared_shift((torch.tensor(one), torch.tensor(other))).item() == pytest.approx(shift)
+
+
 @pytest.mark.parametrize(("kind", "first"), [("sigmoid", math.log(2)), ("robust", math.log(2)), ("ipo", 6.25)])
 def test_at_the_reference_a_loss_is_ln_2_and_that_of_ipo_follows_from_beta(kind: losses.LossType, first: float) -> None:
     same = (torch.tensor([-1.0, -2.0]), torch.tensor([-4.0]))

@@ -7,9 +7,9 @@ from dreamloop.records import Step
 
 HEALTHY = Step(
     phase="dpo", index=0, rows=4, replay_rows=2, tokens=40, replay_tokens=20, loss=0.7, sft=None, replay=None, dpo=0.7,
-    guard=None, anchor=0.0, accuracy=0.5, chosen=-2.0, rejected=-3.0, margin=1.0, chosen_change=0.0, entropy=2.0,
-    grad_norm=1.0, behaviour_grad_norm=1.0, replay_grad_norm=0.1, clipped=False, learning_rate=1e-4, update_norm=0.1,
-    drift=0.1, packing=0.9, seconds=1.0, tokens_per_s=60.0,
+    guard=None, anchor=0.0, accuracy=0.5, chosen=-2.0, rejected=-3.0, margin=1.0, chosen_change=0.0,
+    shift=None, entropy=2.0, grad_norm=1.0, behaviour_grad_norm=1.0, replay_grad_norm=0.1, clipped=False,
+    learning_rate=1e-4, update_norm=0.1, drift=0.1, packing=0.9, seconds=1.0, tokens_per_s=60.0,
 )  # fmt: skip
 STEPS = [replace(HEALTHY, index=k) for k in range(8)]
 

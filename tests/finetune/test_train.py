@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import pytest
@@ -25,6 +26,7 @@ from dreamloop.model.copies import WholeWeights
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import load_policy
 from dreamloop.model.policy import Policy
+from dreamloop.model.score import completion_logprobs
 from dreamloop.model.wake import new_adapter
 from dreamloop.records import ChatRow, Message, Pair, Provenance, Recipe, ReplayShare, Step, StepReport
 
@@ -57,6 +59,44 @@ def test_dpo_starts_at_ln_2_and_raises_the_preference_for_the_chosen_replies(tin
     assert len([step for step in report.steps if step.phase == "dpo"]) >= RECIPE.min_steps
     assert 0 < report.packing <= 1
     assert report.update_norm > 0
+
+
+def others(count: int = 16) -> list[Pair]:
+    """Twins that nothing is taught about, with other words for yes and no."""
+    found = []
+    for k in range(count):
+        for day, side in (("June", "right"), ("July", "wrong")):
+            good, bad = ("Yes, that agrees.", "No, that differs.")[:: 1 if side == "right" else -1]
+            where = Provenance("dream", "months", 0, side, "strong")
+            found.append(Pair((Message("user", f"look {k}: {day}"),), good, bad, where, f"aside{k}"))
+    return found
+
+
+def test_what_learning_shifted_elsewhere_is_taken_back_and_what_was_learned_stays(tiny_folder: object) -> None:
+    recipe, taught = replace(RECIPE, sft=False, hold_learning_rate=3e-3), [pair for pair in pairs() if pair.twin]
+    biased = [pair for pair in taught if pair.provenance.signal == "wrong"]  # only ever refused
+
+    def left(bystanders: list[Pair]) -> tuple[StepReport, float]:
+        policy = load_policy(str(tiny_folder))
+        policy.add_adapter("candidate", LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), seed=0)
+        encoder = ChatEncoder(policy.tokenizer)
+        report = train(policy, encoder, biased, REPLAY, recipe, Silent(), bystanders=bystanders).report
+        asked = [encoder.branches(pair.context, ("Yes, that agrees.", "No, that differs."), 64) for pair in others()]
+        now = completion_logprobs(policy, asked)
+        with policy.using(None):
+            before = completion_logprobs(policy, asked)
+        moved = [
+            (own[1].mean() - own[0].mean() - was[1].mean() + was[0].mean()).item()
+            for own, was in zip(now, before, strict=True)
+        ]
+        return report, fmean(moved)
+
+    (free, shifted), (held, back) = left([]), left(others())
+    assert {step.phase for step in free.steps} == {"dpo"}
+    assert [step.phase for step in held.steps if step.shift is not None] == ["hold"] * 4  # 32 pairs, 8 a step
+    assert abs(back) < abs(shifted) / 2
+    assert held.margin_after - held.margin_before > (free.margin_after - free.margin_before) / 2
+    assert held.replay_share == free.replay_share
 
 
 @pytest.mark.model

@@ -182,6 +182,30 @@ def test_nights_from_before_there_were_trials_are_still_told(home: Home) -> None
     assert (trial["outcome"], trial["reasons"]) == ("keep", ["fine"])
 
 
+def test_scenarios_from_before_there_were_bystanders_keep_their_places(home: Home) -> None:
+    """The novelty index goes by the places."""
+    old = Database(sqlite3.connect(home.ledger))
+    migrations.apply(old, stop_before="bystanders")
+    old.table("nights").insert(
+        {"night": 1, "started_at": "t", "seed": 0, "config": "{}", "versions": "{}", "model": "m"}
+    )
+    names = ("twin", "kind", "side", "context", "accept", "push_back", "truth", "template", "claim", "axes", "strength",
+             "worded_by", "replies_by")  # fmt: skip
+    for place in (2, 7):
+        old.execute(
+            f"INSERT INTO scenarios (rowid, digest, night, use, {', '.join(names)}) "  # noqa: S608 - names from above
+            f"VALUES ({place}, 'd{place}', 1, 'training', {', '.join('?' * len(names))})", names,
+        )  # fmt: skip
+    old.conn.commit()
+    old.close()
+    ledger = Ledger(home.ledger)
+    found = ledger.db.execute("SELECT rowid, digest, use, replies_by FROM scenarios ORDER BY rowid").fetchall()
+    assert found == [(2, "d2", "training", "replies_by"), (7, "d7", "training", "replies_by")]
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.db.execute("DELETE FROM scenarios")
+    ledger.close()
+
+
 def test_a_transaction_that_fails_leaves_nothing_of_itself(ledger: Ledger) -> None:
     night = begun(ledger)
     ledger.record_verdict(night, Verdict("keep", ("fine",)))
