@@ -40,8 +40,8 @@ class Night(Section):
     behavioural: int = Field(20, ge=0, description="Preference pairs a night: mined ones and dreamed ones together.")
     mined_share: Share = Field(0.5, description="Largest share of them that comes from the logs; dreams fill the rest.")
     replay_share: Share = Field(0.25, description="Share of general answers among all examples of a night.")
-    bystander_share: NotNegative = Field(
-        0.3, description="Twins whose replies are only kept from shifting one way, for each one that is taught."
+    bystander_share: float = Field(
+        0.3, ge=0, le=5, description="Twins whose replies are only kept from shifting one way, for each one taught."
     )
     rewrites: int = Field(8, ge=0, description="Corrected replies that the engine writes anew per night, at most.")
     kinds: tuple[str, ...] = Field(
@@ -122,7 +122,7 @@ class Finetune(Section):
     )
     dpo_batch: Count = Field(8, description="Pairs per DPO step, lowered for at least min_steps steps.")
     hold_learning_rate: Positive | None = Field(
-        None, examples=[4e-5], description="Peak rate of the phase that takes back shifts. Unset: an eighth of DPO's."
+        None, examples=[4e-5], description="Peak rate of the phase that takes shifts back. Unset: an eighth of DPO's."
     )
     beta: Positive | None = Field(
         None,

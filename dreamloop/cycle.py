@@ -302,10 +302,10 @@ def _known(night: _Night, dreams: Dreaming, suite: Suite) -> _Material:
 
 
 def _bystanders(night: _Night, dreams: Dreaming, pairs: Sequence[Pair]) -> list[Pair]:
-    """Fresh twins that are only held, as many as what is taught tonight asks for."""
-    taught = len({pair.twin for pair in pairs if pair.twin})
+    """Fresh twins that are only held: of other kinds than the twins among the pairs, and as many as these ask for."""
+    taught = {pair.twin: pair.provenance.conversation for pair in pairs if pair.twin}
     with night.stage("bystanders"):
-        others = dreams.bystanders(math.ceil(taught * night.config.night.bystander_share))
+        others = dreams.bystanders(math.ceil(len(taught) * night.config.night.bystander_share), set(taught.values()))
     return [pair for twins in others for pair in pairs_of(twins)]
 
 

@@ -7,7 +7,7 @@ the ledger at once; a night that breaks off leaves its twins to the next one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -86,10 +86,10 @@ class Dreaming:
         self._note_diversity(self._shelves(self.config.night.kinds or _PROVABLE))
         return self.ready[:count], lessons
 
-    def bystanders(self, count: int) -> list[Twins]:
-        """So many fresh twins of kinds that tonight does not train, or of all where it trains all; after `finish`."""
+    def bystanders(self, count: int, taught: Collection[str]) -> list[Twins]:
+        """So many fresh twins of kinds that are not ``taught``, or of all where all are; comes after `finish`."""
         provable = self.provable()
-        others = [kind for kind in provable if kind not in self.kinds] or provable
+        others = [kind for kind in provable if kind not in taught] or provable
         return list(self._dream(count, others, "bystander", self.seed + 5, None).twins)
 
     def _lessons(self) -> list[Twins]:

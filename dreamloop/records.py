@@ -358,8 +358,8 @@ class Step:
 
     Losses are nats and None where the step has no such part: ``sft`` on chosen replies of mined pairs, ``replay``
     on general answers, ``dpo`` on pairs, ``guard`` the SFT term on their chosen side, ``anchor`` KL to the base;
-    ``loss`` is their weighted sum. ``shift`` is by how many nats per token one reply of bystanders became likelier on
-    both sides than it is to the base, root mean square, before a step that holds them. Gradient norms are those before
+    ``loss`` is their weighted sum. ``shift`` is by how many nats per token one reply of bystanders gained on the other
+    on both sides against the base, root mean square, before a step that holds them. Gradient norms are those before
     clipping: of all, of the behavioural part and of the replay part. ``chosen``, ``rejected`` and ``margin`` are mean
     log-probs per token of the step's pairs before the step, ``chosen_change`` is against the start of the phase,
     ``entropy`` that of the next-token distribution at reply tokens. ``update_norm`` is how far the step moved the
@@ -418,13 +418,16 @@ class StepReport:
 
     ``ranks`` and ``gains`` are the distinct ranks and factors on B·A that LoRA's layers really have, none with full
     weights; ``suggested_rank`` is what the number of examples asks for. ``replayed`` are the general rows that a step
-    has used, ``resumed`` the phases that went on with carried moments. ``tokens_per_s`` is that of the steps.
+    has used, ``held`` bystanders' pairs and ``shift_before`` and ``shift_after`` by how much one of their replies had
+    gained on the other on both sides, None without any. ``resumed`` are the phases that went on with carried moments.
+    ``tokens_per_s`` is that of the steps.
     """
 
     steps: tuple[Step, ...]
     symptoms: tuple[str, ...]
     trained: tuple[str, ...]
     replayed: tuple[str, ...]
+    held: tuple[str, ...]
     skips: tuple[Skip, ...]
     replay_share: ReplayShare
     trainable_parameters: int
@@ -439,6 +442,8 @@ class StepReport:
     chosen_after: float
     margin_before: float
     margin_after: float
+    shift_before: float | None
+    shift_after: float | None
     update_norm: float
     seconds: float
     tokens_per_s: float

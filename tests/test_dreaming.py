@@ -187,12 +187,14 @@ def test_most_lessons_are_of_tonights_kinds_and_some_of_the_others(ledger: Ledge
 def test_bystanders_are_of_the_other_kinds_and_no_later_night_trains_on_them(ledger: Ledger) -> None:
     tonight = replace(asleep(ledger), kinds=("notes", "sums"))
     tonight.finish(2)
-    aside = tonight.bystanders(6)
+    aside = tonight.bystanders(6, {"notes", "sums", "lists"})
     assert len(aside) == 6
-    assert not {one.right.kind for one in aside} & {"notes", "sums"}
-    assert [twins.right.kind for twins in ledger.pending_twins()] == [twins.right.kind for twins in tonight.ready]
-    every = [*tonight.bystanders(0), *replace(asleep(ledger), kinds=tonight.provable()).bystanders(3)]
-    assert len(every) == 3  # where all are trained, they are of all
+    assert not {one.right.kind for one in aside} & {"notes", "sums", "lists"}
+    pending = ledger.pending_twins()
+    assert len(pending) == 2
+    assert not {one.right.twin for one in pending} & {one.right.twin for one in aside}
+    assert tonight.bystanders(0, ()) == []
+    assert len(tonight.bystanders(3, tonight.provable())) == 3  # where all are taught, they are of all
 
 
 def test_without_kinds_only_the_gate_gets_fresh_ones(ledger: Ledger) -> None:

@@ -179,15 +179,27 @@ class Bystanders:
     def loss(self, policy: Policy, packs: Sequence[Pack]) -> Tensor:
         """Summed over the packs' twins, divided by all."""
         pieces, _ = _by_row(policy, packs)
-        logits = {row: losses.held_logit("ipo", _two(own), _two(self.references[row], own), 0.0)
-                  for row, own in pieces.items()}  # fmt: skip
-        twins = units(self.rows)
-        shifts = [losses.shared_shift((logits[one], logits[other])) for one, other in twins if one in logits]
-        return torch.stack(shifts).sum() / len(twins)
+        return torch.stack(shared_shifts(self.rows, pieces, self.references)).sum() / len(units(self.rows))
 
     def facts(self, done: Done) -> Facts:
         """Nats per token, root mean square."""
         return Facts(shift=math.sqrt(done.loss))
+
+
+def shared_shifts(
+    rows: Sequence[Row], scores: Mapping[int, Sequence[Tensor]], references: Sequence[Sequence[Tensor]]
+) -> list[Tensor]:
+    """`losses.shared_shift` of each scored twin, from per-token means.
+
+    Args:
+        rows: all twins. scores: of some of them, whole twins, their branches' log-probs by the row's number.
+        references: of all of them, the same under the reference.
+    """
+    logits = {
+        row: losses.held_logit("ipo", _two(own), _two(references[row], own), dpop_lambda=0.0)
+        for row, own in scores.items()
+    }
+    return [losses.shared_shift((logits[one], logits[other])) for one, other in units(rows) if one in logits]
 
 
 def _two(branches: Sequence[Tensor], like: Sequence[Tensor] = ()) -> losses.Two:

@@ -1,5 +1,4 @@
-"""The phases of a night: a small SFT on mined replies, DPO on pairs with a KL anchor on general answers, and what
-takes back the shifts of replies that nothing was taught about."""
+"""The two phases that teach: a small SFT on mined replies, then DPO on pairs with a KL anchor on general answers."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.mix import anchor_rows, stratified_batches, twin_batches
-from dreamloop.finetune.parts import Bystanders, KlAnchor, Pairs, Part, SftRows, preference_losses
+from dreamloop.finetune.parts import KlAnchor, Pairs, Part, SftRows, preference_losses
 from dreamloop.finetune.recipe import batch_size, rate_factor
 from dreamloop.finetune.step import Trainer
 from dreamloop.model.encode import Row
@@ -88,32 +87,6 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
             advance(1)
     trainer.keep_moments(optimizer, "dpo")
     return start
-
-
-def hold_phase(trainer: Trainer, rows: Mapping[Pair, Row]) -> None:
-    """One pass over bystanders, twins that nothing is taught about, until their replies stand as the base has them.
-
-    What learns to object where it should also objects a little more everywhere else: the first thing found is that
-    nothing like the claim stands before it, and where nothing does, that is no reason. Beside the pairs, in steps of
-    AdamW's, such a hold stops the learning before the shift: seen with weights of 1 and 4, because replies get likelier
-    and less likely for many reasons, and their gradients drown the others. Behind them, a few slow steps are enough.
-    """
-    recipe, policy = trainer.recipe, trainer.policy
-    policy.set_dropout("candidate", 0.0)
-    batches = twin_batches(rows, recipe.dpo_batch, recipe.seed) if rows else []
-    with policy.using(None):
-        reference = score_batches(trainer, rows, batches)
-    optimizer = trainer.optimizer("hold", recipe.hold_learning_rate)
-    mode = policy.training() if recipe.gradient_checkpointing else nullcontext()
-    with mode, trainer.progress.track("training: hold", len(batches), "steps") as advance:
-        for index, batch in enumerate(batches):
-
-            def parts(batch: list[Pair] = batch) -> list[Part]:
-                return [Bystanders([rows[pair] for pair in batch], [reference[pair] for pair in batch])]
-
-            rate = recipe.hold_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
-            trainer.step(parts, optimizer, rate, "hold", index)
-            advance(1)
 
 
 def pushes_back(pair: Pair) -> bool:

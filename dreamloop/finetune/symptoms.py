@@ -18,7 +18,8 @@ def symptoms(steps: Sequence[Step]) -> tuple[str, ...]:
     found: list[str] = []
     for phase in ("sft", "dpo", "hold"):
         own = [step for step in steps if step.phase == phase]
-        found += [sentence for tell in (_broken, _spikes, _empty, _still, _falling) for sentence in tell(own)]
+        found += [sentence for tell in (_broken, _empty, _still, _falling) for sentence in tell(own)]
+        found += _spikes(own) if phase != "hold" else []  # whose gradients end with what they take back
     return tuple(found)
 
 

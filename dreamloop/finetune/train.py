@@ -1,19 +1,20 @@
-"""One night's training: a small SFT phase, then DPO with a KL anchor, on one adapter or all weights."""
+"""One night's training: a small SFT phase, DPO with a KL anchor, and the hold, on one adapter or all weights."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import torch
 
 from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.accumulate import not_enough, out_of_memory
+from dreamloop.finetune.hold import Shift, hold_phase
 from dreamloop.finetune.optimizer import Moments
-from dreamloop.finetune.phases import Scores, dpo_phase, hold_phase, score_batches, sft_phase
+from dreamloop.finetune.phases import Scores, dpo_phase, score_batches, sft_phase
 from dreamloop.finetune.recipe import suggested_rank
 from dreamloop.finetune.rows import CHOSEN, REJECTED, chosen_only, encode_pairs, encode_replay, words_only
 from dreamloop.finetune.step import Trainer
@@ -53,7 +54,7 @@ def train(
         recipe: every knob, and the seed.
         progress: where to show the steps.
         moments: those of the generation that is continued.
-        bystanders: twins that nothing is taught about, and whose replies may not both shift one way.
+        bystanders: twins that nothing is taught about; what that shifted between their replies is taken back.
 
     Raises:
         InvariantBroken: one of the promises 1, 2, 4 or 6 of the training step does not hold.
@@ -71,7 +72,7 @@ def train(
     trainer = Trainer(policy, recipe, progress, moments or {})
     try:
         with _own_randomness(policy, recipe.seed), policy.checkpointing(recipe.gradient_checkpointing):
-            before, after = _phases(trainer, rows, [list(own.values()) for own in by_source], aside)
+            before, after, shift = _phases(trainer, rows, [list(own.values()) for own in by_source], aside)
         _check_floor(_chosen(before) - _chosen(after), recipe.chosen_floor)
     except InvariantBroken as error:
         error.steps = tuple(trainer.steps)
@@ -86,7 +87,12 @@ def train(
         symptoms=symptoms(trainer.steps),
         trained=tuple(pair.digest for pair in rows),
         replayed=tuple(used),
-        skips=(*pair_skips, *replay_skips, *aside_skips),
+        held=tuple(pair.digest for pair in aside),
+        skips=(
+            *pair_skips,
+            *replay_skips,
+            *(replace(skip, reason=f"bystander: {skip.reason}") for skip in aside_skips),
+        ),
         replay_share=_replay_share(len(rows), len(used), [step for step in trainer.steps if step.phase != "hold"]),
         trainable_parameters=sum(p.numel() for p in policy.trainable("candidate").values()),
         ranks=policy.ranks("candidate"),
@@ -100,6 +106,8 @@ def train(
         chosen_after=_chosen(after),
         margin_before=_margin(before),
         margin_after=_margin(after),
+        shift_before=shift.before if shift else None,
+        shift_after=shift.after if shift else None,
         update_norm=policy.moved_since(trainer.start),
         seconds=time.monotonic() - started,
         tokens_per_s=trainer.accumulator.trunk_tokens / max(sum(step.seconds for step in trainer.steps), 1e-9),
@@ -117,16 +125,16 @@ def _by_source(rows: Mapping[ChatRow, Row]) -> list[dict[ChatRow, Row]]:
 
 def _phases(
     trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Sequence[Row]], bystanders: Mapping[Pair, Row]
-) -> tuple[Scores, Scores]:
-    """Scores of the pairs at the start of DPO and at the end of the night."""
+) -> tuple[Scores, Scores, Shift | None]:
+    """Scores of the pairs at the start of DPO and at the end of the night, and what bystanders had shifted."""
     mined = [chosen_only(row) for pair, row in rows.items() if pair.twin is None]
     if trainer.recipe.sft and mined:
         sft_phase(trainer, mined, replay)
     words = {pair: words_only(row) for pair, row in rows.items()}
     before = dpo_phase(trainer, words, replay)
-    if bystanders:
-        hold_phase(trainer, {pair: words_only(row) for pair, row in bystanders.items()})
-    return before, score_batches(trainer, words, [list(words)])
+    aside = {pair: words_only(row) for pair, row in bystanders.items()}
+    shift = hold_phase(trainer, aside) if aside else None
+    return before, score_batches(trainer, words, [list(words)]), shift
 
 
 @contextmanager

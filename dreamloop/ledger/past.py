@@ -14,7 +14,7 @@ _LAST = "(SELECT night, max(attempt) FROM trials GROUP BY night)"
 REBASED = "(SELECT night FROM plans WHERE json_extract(plan, '$.act') = 'rebase')"  # began at the base once more
 _NIGHTS = f"""
 SELECT night, outcome,
-    coalesce((SELECT json_array_length(report, '$.steps') FROM trainings WHERE trainings.night = endings.night), 0),
+    (SELECT count(*) FROM steps WHERE steps.night = endings.night AND phase != 'hold'),
     coalesce((SELECT scale FROM trials WHERE trials.night = endings.night ORDER BY attempt DESC LIMIT 1), 1.0),
     night IN (SELECT night FROM go_aheads),
     night IN {REBASED},

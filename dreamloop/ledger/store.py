@@ -200,14 +200,14 @@ class Ledger(DreamRows):
         self, night: int, recipe: Recipe, report: StepReport, pairs: Sequence[Pair], replay: Sequence[ChatRow],
         bystanders: Sequence[Pair] = (),
     ) -> None:  # fmt: skip
-        """What was trained on, how, and how it went.
+        """What was trained on, how, and how it went; bystanders were only held.
 
         Raises:
             InvariantBroken: a training item is a gate item.
         """
         used = set(report.trained) | set(report.replayed)
-        everything: list[Pair | ChatRow] = [*pairs, *replay]
-        items = [*(item for item in everything if item.digest in used), *bystanders]
+        everything: list[Pair | ChatRow] = [*pairs, *replay, *bystanders]
+        items = [item for item in everything if item.digest in used | set(report.held)]
         texts = {digest_of(text) for item in items for text in item.texts()}
         with self._transaction():
             self._insert("replays", [{

@@ -192,7 +192,8 @@ def _trained(training: Row, left_out: list[Row]) -> RenderableType:
         told = [f"note: {symptom}" for symptom in (report or {}).get("symptoms", [])]
         return _section("Trained", ["the step broke an invariant; its recipe and steps are in the ledger", *told])
     steps = report["steps"]
-    phases = [f"{sum(step['phase'] == phase for step in steps)} {phase.upper()}" for phase in ("sft", "dpo", "hold")]
+    counts = {phase: sum(step["phase"] == phase for step in steps) for phase in ("sft", "dpo", "hold")}
+    phases = [f"{count} {phase.upper()}" for phase, count in counts.items() if count or phase != "hold"]
     weights = f"{report['trainable_parameters']:,} weights; change of the model ‖Δθ‖ {report['update_norm']:.3f}"
     ranks = report.get("ranks") or [recipe["r"]]
     lora = f"LoRA rank {_range(ranks)}, gain {_gains(recipe, report, ranks)}, "
@@ -203,11 +204,21 @@ def _trained(training: Row, left_out: list[Row]) -> RenderableType:
         shape + weights,
         f"preference for the chosen reply {report['margin_before']:+.4f} → {report['margin_after']:+.4f} nats/token, "
         f"its log-prob {report['chosen_before']:.3f} → {report['chosen_after']:.3f}",
+        *_held(report),
         f"DPO began at {report['dpo_start_loss']:.5f}{_ln_2(recipe)}; peak memory {report['peak_memory_mb']} MB",
         *_effort(report),
         *(f"left out: {row['count']} × {row['reason']}" for row in left_out),
         *(f"note: {symptom}" for symptom in report.get("symptoms", [])),
     ])  # fmt: skip
+
+
+def _held(report: Row) -> list[str]:
+    if report.get("shift_before") is None:
+        return []
+    return [
+        f"elsewhere one reply had gained {report['shift_before']:.3f} nats/token on the other, right or wrong, in "
+        f"{len(report['held']) // 2} bystanders; {report['shift_after']:.3f} after they were held"
+    ]
 
 
 def _effort(report: Row) -> list[str]:

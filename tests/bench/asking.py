@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from public import Public
@@ -60,12 +63,21 @@ def asked(adapter: Path | None, prompt: str, suite: Suite, public: Public) -> Sc
     return found
 
 
-def asking_digest(items: Path) -> str:
-    """SHA-256 over what a contestant's scores depend on beside its weights: the gate, the model's code, and this."""
+def asking_digest(suite: Suite, public: Public) -> str:
+    """SHA-256 over what a contestant's scores depend on beside its weights: the items, the code that asks, versions."""
     package, own = Path(dreamloop.__file__).parent, Path(__file__)
-    folders = (package / "gate", package / "model", items)
-    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".toml"}]
-    total = hashlib.sha256()
-    for path in sorted({*files, own, own.with_name("scoring.py"), own.with_name("public.py")}):
+    code = sorted((*package.glob("gate/*.py"), *package.glob("model/*.py"), own, own.with_name("scoring.py")))
+    total = hashlib.sha256(f"{suite.digest} {public!r} {versions()} {device()}".encode())
+    for path in code:
         total.update(path.read_bytes())
     return total.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    return {name: version(name) for name in ("torch", "transformers", "peft", "trl")}
+
+
+def device() -> str:
+    """In words."""
+    return f"{platform.machine()} CPU, {os.cpu_count()} cores"

@@ -204,7 +204,7 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
 
 def known_base(policy: Policy, encoder: ChatEncoder, items: Items, home: Path, seed: int) -> Scored:
     """The base's scores, measured once for each seed's fresh dreams."""
-    path = home / f"base-{seed}-{code_digest(Path(__file__))[:16]}.json"
+    path = home / f"base-{seed}-{code_digest(Path(__file__), Path(__file__).with_name('scoring.py'))[:16]}.json"
     if not path.is_file():
         part = path.with_suffix(f".{os.getpid()}")
         part.write_text(scored(policy, encoder, items, None).to_json())
@@ -276,7 +276,7 @@ def main() -> None:
         return
     home = options.home.absolute()
     (home / "done").mkdir(parents=True, exist_ok=True)
-    pool, code = pool_of(home), code_digest(Path(__file__))
+    pool, code = pool_of(home), code_digest(Path(__file__), Path(__file__).with_name("scoring.py"))
     wanted = [(cell.name, seed) for seed in range(1, options.seeds + 1) for cell in CELLS
               if cell.name.startswith(options.only or "")]  # fmt: skip
     threads = max(1, (os.cpu_count() or 1) // options.jobs)

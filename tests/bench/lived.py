@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from asking import Scores
+from asking import Scores, device, versions
 
 from dreamloop.ledger.store import Ledger
 
@@ -95,8 +92,7 @@ def lived(
     nights = (LivedNight(*row) for row in ledger.db.execute(_NIGHTS))
     return Lived(
         seed, tuple(night for night in nights if night.number in ended), dict(twins.most_common()), scores, code,
-        asking, datetime.now(UTC).date().isoformat(), f"{platform.machine()} CPU, {os.cpu_count()} cores",
-        {name: version(name) for name in ("torch", "transformers", "peft", "trl")},
+        asking, datetime.now(UTC).date().isoformat(), device(), versions(),
     )  # fmt: skip
 
 

@@ -81,12 +81,14 @@ def above_noise(nights: Sequence[LivedNight]) -> int | None:
     return sum(night.pairs for night in those_kept[: surely[0] + 1]) if surely else None
 
 
-def measured(home: Path, seed: int, nights: Sequence[int], suite: Suite, public: Public) -> dict[str, Scores]:
+def measured(
+    home: Path, seed: int, nights: Sequence[int], suite: Suite, public: Public, asking: str
+) -> dict[str, Scores]:
     """Everything that is asked of every contestant, by name and night.
 
     What nothing was trained for is asked once; a seed that was kept on another day and was asked the same has it.
     """
-    scores, found = home / "scores", unchanging(asking_digest(ITEMS))
+    scores, found = home / "scores", unchanging(asking)
     for name, prompt in (("base 0", ""), ("prompted 0", PROMPT)) if not found else ():
         found[name] = known(scores / f"{name}.json", lambda p=prompt: asked(None, p, suite, public))  # type: ignore[misc]
     for name in ("dreamloop", "naive"):
@@ -97,17 +99,19 @@ def measured(home: Path, seed: int, nights: Sequence[int], suite: Suite, public:
     return found
 
 
-def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Public) -> Lived:
+def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Public, code: str) -> Lived:
     """One seed's nights, the naive loop on the same pairs, and everybody's scores."""
-    place, code = home / f"seed-{seed}", begun(home)
+    place, asking = home / f"seed-{seed}", asking_digest(suite, public)  # before what takes hours
     config = config_of(pool_of(home), logs, seed)
     live(Home(place / "home"), config, nights)
     imitate(Home(place / "home"), place / "naive", config, nights)
-    scores = measured(home, seed, sorted({*(night for night in ASKED if night <= nights), nights}), suite, public)
+    scores = measured(
+        home, seed, sorted({*(night for night in ASKED if night <= nights), nights}), suite, public, asking
+    )
     ended = {number for number, _ in ended_nights(Home(place / "home"))[:nights]}
     ledger = Ledger(Home(place / "home").ledger)
     try:
-        return lived(seed, ledger, ended, scores, code, asking_digest(ITEMS))
+        return lived(seed, ledger, ended, scores, code, asking)
     finally:
         ledger.close()
 
@@ -141,12 +145,12 @@ def main() -> None:
         return
     home = options.home.absolute()
     (home / "scores").mkdir(parents=True, exist_ok=True)
-    suite, public = load_suite(ITEMS), load_public(options.data)
+    suite, public, code = load_suite(ITEMS), load_public(options.data), begun(home)
     every: list[Lived] = []
     for seed in range(1, options.seeds + 1):
         one = kept(seed)
-        if one is None or len(one.nights) != options.nights:
-            one = run(home, seed, options.nights, options.logs.absolute(), suite, public)
+        if one is None or (one.code, len(one.nights)) != (code, options.nights):
+            one = run(home, seed, options.nights, options.logs.absolute(), suite, public, code)
             keep(one)
         every.append(one)
         RESULT.write_text(json.dumps(line(every, suite, public)) + "\n")

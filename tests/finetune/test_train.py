@@ -16,6 +16,7 @@ from torch import Tensor
 from dreamloop.config import Config, Finetune
 from dreamloop.errors import InvariantBroken, ModelError
 from dreamloop.finetune import phases
+from dreamloop.finetune.hold import UNNOTICED
 from dreamloop.finetune.recipe import recipe_of
 from dreamloop.finetune.symptoms import symptoms
 from dreamloop.finetune.train import train
@@ -61,42 +62,66 @@ def test_dpo_starts_at_ln_2_and_raises_the_preference_for_the_chosen_replies(tin
     assert report.update_norm > 0
 
 
-def others(count: int = 16) -> list[Pair]:
+def others(months: tuple[str, str] = ("June", "July"), count: int = 16) -> list[Pair]:
     """Twins that nothing is taught about, with other words for yes and no."""
     found = []
     for k in range(count):
-        for day, side in (("June", "right"), ("July", "wrong")):
+        for month, side in zip(months, ("right", "wrong"), strict=True):
             good, bad = ("Yes, that agrees.", "No, that differs.")[:: 1 if side == "right" else -1]
             where = Provenance("dream", "months", 0, side, "strong")
-            found.append(Pair((Message("user", f"look {k}: {day}"),), good, bad, where, f"aside{k}"))
+            found.append(Pair((Message("user", f"look {k}: {month}"),), good, bad, where, f"aside{k}"))
     return found
 
 
+def objecting(policy: Policy, recipe: Recipe, bystanders: list[Pair]) -> tuple[StepReport, float]:
+    """Learn only ever to refuse; and by how much that became likelier elsewhere, in nats per token."""
+    policy.add_adapter("candidate", LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), seed=0)
+    encoder = ChatEncoder(policy.tokenizer)
+    refused = [pair for pair in pairs() if pair.provenance.signal == "wrong"]
+    report = train(policy, encoder, refused, REPLAY, recipe, Silent(), bystanders=bystanders).report
+    unseen = others(("March", "April"), 4)
+    asked = [encoder.branches(pair.context, ("Yes, that agrees.", "No, that differs."), 64) for pair in unseen]
+    now = completion_logprobs(policy, asked)
+    with policy.using(None):
+        before = completion_logprobs(policy, asked)
+    moved = [
+        (own[1].mean() - own[0].mean() - was[1].mean() + was[0].mean()).item()
+        for own, was in zip(now, before, strict=True)
+    ]
+    return report, fmean(moved)
+
+
+HOLDING = replace(RECIPE, sft=False, hold_learning_rate=3e-3)
+
+
 def test_what_learning_shifted_elsewhere_is_taken_back_and_what_was_learned_stays(tiny_folder: object) -> None:
-    recipe, taught = replace(RECIPE, sft=False, hold_learning_rate=3e-3), [pair for pair in pairs() if pair.twin]
-    biased = [pair for pair in taught if pair.provenance.signal == "wrong"]  # only ever refused
-
-    def left(bystanders: list[Pair]) -> tuple[StepReport, float]:
-        policy = load_policy(str(tiny_folder))
-        policy.add_adapter("candidate", LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"), seed=0)
-        encoder = ChatEncoder(policy.tokenizer)
-        report = train(policy, encoder, biased, REPLAY, recipe, Silent(), bystanders=bystanders).report
-        asked = [encoder.branches(pair.context, ("Yes, that agrees.", "No, that differs."), 64) for pair in others()]
-        now = completion_logprobs(policy, asked)
-        with policy.using(None):
-            before = completion_logprobs(policy, asked)
-        moved = [
-            (own[1].mean() - own[0].mean() - was[1].mean() + was[0].mean()).item()
-            for own, was in zip(now, before, strict=True)
-        ]
-        return report, fmean(moved)
-
-    (free, shifted), (held, back) = left([]), left(others())
+    free, shifted = objecting(load_policy(str(tiny_folder)), HOLDING, [])
+    held, back = objecting(load_policy(str(tiny_folder)), HOLDING, others())
+    assert (free.held, free.shift_before, free.shift_after) == ((), None, None)
     assert {step.phase for step in free.steps} == {"dpo"}
     assert [step.phase for step in held.steps if step.shift is not None] == ["hold"] * 4  # 32 pairs, 8 a step
+    assert set(held.held) == {pair.digest for pair in others()}
+    assert held.shift_before is not None
+    assert held.shift_after is not None
+    assert held.steps[-4].shift == pytest.approx(held.shift_before, rel=0.2)  # of some of them
+    assert held.shift_after < held.shift_before / 2
     assert abs(back) < abs(shifted) / 2
     assert held.margin_after - held.margin_before > (free.margin_after - free.margin_before) / 2
     assert held.replay_share == free.replay_share
+
+
+def test_a_shift_that_nobody_would_notice_is_left_alone(tiny: Policy) -> None:
+    report, _ = objecting(tiny, replace(HOLDING, dpo_learning_rate=1e-7), others())
+    assert {step.phase for step in report.steps} == {"dpo"}
+    assert report.shift_before is not None
+    assert report.shift_after == report.shift_before < UNNOTICED
+
+
+@pytest.mark.parametrize("knobs", [{"gradient_checkpointing": True}, {"pack_tokens": 64}])
+def test_the_hold_does_not_depend_on_how_memory_is_saved(tiny_folder: object, knobs: dict[str, Any]) -> None:
+    plain, _ = objecting(load_policy(str(tiny_folder)), HOLDING, others())
+    saving, _ = objecting(load_policy(str(tiny_folder)), replace(HOLDING, **knobs), others())
+    assert saving.shift_after == pytest.approx(plain.shift_after, rel=0.05)
 
 
 @pytest.mark.model

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -90,7 +91,8 @@ def test_twins_that_were_trained_on_count_for_their_kind_and_others_do_not(ledge
         wrong = replace(right, side="wrong", context=(Message("user", f"3? {trains}"),), claim="3")
         night = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
         ledger.record_dream(night, Dreamed((Twins(right, wrong),), ()), "training" if trains else "lesson")
-        ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', '{\"steps\": [1, 2, 3]}')", [night])
+        report = json.dumps({"steps": [{"phase": phase} for phase in ("sft", "dpo", "dpo", "hold")]})
+        ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', ?)", [night, report])
         ledger.db.conn.commit()
         ledger.end(night, "2026-01-01T01:00:00+00:00", "reverted", "because", None)
     assert [[twins.right.twin for twins in ledger.twins_of(night)] for night in (1, 2)] == [["tTrue"], []]

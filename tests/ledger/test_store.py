@@ -39,11 +39,11 @@ WILD = 'it\'s "quoted"; DROP TABLE nights; \x00 \N{SNOWMAN} {claim} <|im_end|>'
 PAIR = Pair((Message("system", "s"), Message("user", WILD)), "good", "bad", WHERE)
 CORRECTION = Correction((Message("user", "q"),), "first", "No, I asked.", WHERE)
 REPORT = StepReport(
-    steps=(), symptoms=(), trained=(PAIR.digest,), replayed=(), skips=(), replay_share=ReplayShare(0, 0, 0),
+    steps=(), symptoms=(), trained=(PAIR.digest,), replayed=(), held=(), skips=(), replay_share=ReplayShare(0, 0, 0),
     trainable_parameters=1, ranks=(8,), resumed=(), gains=(2.0,), suggested_rank=8, packing=1.0, pack_tokens=512,
     dpo_start_loss=0.69,
-    chosen_before=0, chosen_after=0, margin_before=0, margin_after=0, update_norm=0.1, seconds=1.0, tokens_per_s=1.0,
-    peak_memory_mb=1,
+    chosen_before=0, chosen_after=0, margin_before=0, margin_after=0, shift_before=None, shift_after=None,
+    update_norm=0.1, seconds=1.0, tokens_per_s=1.0, peak_memory_mb=1,
 )  # fmt: skip
 
 
@@ -96,6 +96,16 @@ def test_the_ledger_refuses_a_training_item_that_is_a_gate_item(ledger: Ledger) 
     with pytest.raises(InvariantBroken, match="gate item"):
         ledger.record_training(night, recipe_of(Finetune(), 0), REPORT, [PAIR], [])
     assert ledger.db["trainings"].count == 0
+
+
+def test_what_is_only_held_may_be_no_gate_item_either_and_counts_as_seen(ledger: Ledger) -> None:
+    aside = Pair((Message("user", "aside"),), "Yes.", "No.", PAIR.provenance)
+    night, recipe, held = begun(ledger), recipe_of(Finetune(), 0), replace(REPORT, held=(aside.digest,))
+    ledger.record_gate_items("suite", ["aside"])
+    with pytest.raises(InvariantBroken, match="gate item"):
+        ledger.record_training(night, recipe, held, [PAIR], [], [aside])
+    ledger.record_training(night, recipe, REPORT, [PAIR], [], [aside])  # it did not fit the model, so nothing saw it
+    assert [row[0] for row in ledger.db.execute("SELECT digest FROM trained")] == [PAIR.digest]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +213,8 @@ def test_scenarios_from_before_there_were_bystanders_keep_their_places(home: Hom
     assert found == [(2, "d2", "training", "replies_by"), (7, "d7", "training", "replies_by")]
     with pytest.raises(sqlite3.IntegrityError):
         ledger.db.execute("DELETE FROM scenarios")
+    assert "shift" in {column[1] for column in ledger.db.execute("PRAGMA table_info(steps)")}
+    assert "scenarios_by_night" in {row[1] for row in ledger.db.execute("PRAGMA index_list(scenarios)")}
     ledger.close()
 
 
