@@ -2,7 +2,7 @@
 
 Four contestants on the same logs and the same dreams: the base model; the base under the best system prompt that could
 be written; a loop of TRL's trainers without replay, anchor or gate (`naive`); and dreamloop, whole nights as people run
-them. Before the first night, after the fifth and after the last each is asked the gate's probes, whose templates,
+them. Before the first night, halfway and after the last each is asked the gate's probes, whose templates,
 facts and wordings are in no dream and which offer both sides the same replies, and public sets that nothing is trained
 on (`public`). A figure has a mean over the seeds and a 90 % interval of a bootstrap over seeds and templates; ``gain``
 is the same against the base, on the same items.
@@ -35,7 +35,7 @@ from dreamloop.paths import SAMPLES, Home
 
 RESULT = Path(__file__).parent / "results" / "nights.json"
 ITEMS = Path(__file__).parent / "items"  # asked beside the gate's
-ASKED = (5,)  # nights, beside the last
+LONG = 10  # nights from which contestants are asked halfway, too
 TAUGHT = 60  # twins of a kind, on average over the seeds, from which it counts as taught
 
 
@@ -105,9 +105,8 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     config = config_of(pool_of(home), logs, seed)
     live(Home(place / "home"), config, nights)
     imitate(Home(place / "home"), place / "naive", config, nights)
-    scores = measured(
-        home, seed, sorted({*(night for night in ASKED if night <= nights), nights}), suite, public, asking
-    )
+    asked_at = [nights // 2, nights] if nights >= LONG else [nights]
+    scores = measured(home, seed, asked_at, suite, public, asking)
     ended = {number for number, _ in ended_nights(Home(place / "home"))[:nights]}
     ledger = Ledger(Home(place / "home").ledger)
     try:
