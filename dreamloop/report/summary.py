@@ -215,9 +215,11 @@ def _trained(training: Row, left_out: list[Row]) -> RenderableType:
 def _held(report: Row) -> list[str]:
     if report.get("shift_before") is None:
         return []
+    before, after = report["shift_before"], report["shift_after"]
+    became = f"{after:.3f} after they were held" if after < before else "left as it is"
     return [
-        f"elsewhere one reply had gained {report['shift_before']:.3f} nats/token on the other, right or wrong, in "
-        f"{len(report['held']) // 2} bystanders; {report['shift_after']:.3f} after they were held"
+        f"elsewhere one reply had gained {before:.3f} nats/token on the other, right or wrong, in "
+        f"{len(report['held']) // 2} bystanders; {became}"
     ]
 
 

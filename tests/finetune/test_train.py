@@ -117,6 +117,21 @@ def test_a_shift_that_nobody_would_notice_is_left_alone(tiny: Policy) -> None:
     assert report.shift_after == report.shift_before < UNNOTICED
 
 
+@pytest.mark.parametrize(("rate", "count", "finite"), [(0.07, 1, True), (1e30, 1, True), (10.0, 16, False)])
+def test_a_hold_that_makes_it_worse_or_breaks_is_undone(
+    tiny_folder: object, rate: float, count: int, finite: bool
+) -> None:
+    little = replace(HOLDING, dpo_learning_rate=5e-3)  # shifts so little that a long step goes past where it was
+    free, moved = objecting(load_policy(str(tiny_folder)), little, [])
+    report, same = objecting(
+        load_policy(str(tiny_folder)), replace(little, hold_learning_rate=rate), others(count=count)
+    )
+    assert "hold" in {step.phase for step in report.steps}
+    assert report.shift_after == report.shift_before
+    assert any(symptom.startswith("HOLD") for symptom in report.symptoms) is not finite
+    assert (same, report.margin_after) == (moved, free.margin_after)
+
+
 @pytest.mark.parametrize("knobs", [{"gradient_checkpointing": True}, {"pack_tokens": 64}])
 def test_the_hold_does_not_depend_on_how_memory_is_saved(tiny_folder: object, knobs: dict[str, Any]) -> None:
     plain, _ = objecting(load_policy(str(tiny_folder)), HOLDING, others())
