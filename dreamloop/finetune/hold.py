@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from statistics import fmean
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.mix import twin_batches
 from dreamloop.finetune.optimizer import make_optimizer
 from dreamloop.finetune.parts import Bystanders, Part, shared_shifts
-from dreamloop.finetune.phases import Scores, score_batches
+from dreamloop.finetune.phases import Scores, score_batches, score_both
 from dreamloop.finetune.recipe import rate_factor
 from dreamloop.finetune.step import Trainer
 from dreamloop.model.encode import Row
@@ -52,9 +51,8 @@ def hold_phase(trainer: Trainer, rows: Mapping[Pair, Row]) -> Shift:
     recipe, policy = trainer.recipe, trainer.policy
     policy.set_dropout("candidate", 0.0)
     batches = twin_batches(rows, recipe.dpo_batch, recipe.seed)
-    with policy.using(None):
-        reference = score_batches(trainer, rows, batches)
-    before = _shift(rows, score_batches(trainer, rows, batches), reference)
+    start, reference = score_both(trainer, rows, batches)
+    before = _shift(rows, start, reference)
     if before < UNNOTICED:
         return Shift(before, before)
     unheld = policy.snapshot("candidate")
@@ -70,10 +68,9 @@ def hold_phase(trainer: Trainer, rows: Mapping[Pair, Row]) -> Shift:
 
 
 def _pass(trainer: Trainer, rows: Mapping[Pair, Row], reference: Scores, batches: Sequence[Sequence[Pair]]) -> None:
-    recipe, policy = trainer.recipe, trainer.policy
-    optimizer = make_optimizer(policy, recipe, recipe.hold_learning_rate)
-    mode = policy.training() if recipe.gradient_checkpointing else nullcontext()
-    with mode, trainer.progress.track("training: hold", len(batches), "steps") as advance:
+    recipe = trainer.recipe
+    optimizer = make_optimizer(trainer.policy, recipe, recipe.hold_learning_rate)
+    with trainer.without_dropout(), trainer.progress.track("training: hold", len(batches), "steps") as advance:
         for index, batch in enumerate(batches):
 
             def parts(batch: Sequence[Pair] = batch) -> list[Part]:

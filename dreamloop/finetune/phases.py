@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -57,13 +56,10 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
     recipe, policy = trainer.recipe, trainer.policy
     policy.set_dropout("candidate", 0.0)
     batches = twin_batches(rows, batch_size(len(rows), recipe.dpo_batch, recipe.min_steps), recipe.seed)
-    start, reference = _scored(trainer, rows, batches)
+    start, reference = score_both(trainer, rows, batches)
     budget = trainer.accumulator.pack_tokens
     optimizer = trainer.optimizer("dpo", recipe.dpo_learning_rate)
-    # With dropout at 0 evaluation mode changes no number and keeps cached kernels, but there it silently switches
-    # gradient checkpointing off.
-    mode = policy.training() if recipe.gradient_checkpointing else nullcontext()
-    with mode, trainer.progress.track("training: DPO", len(batches), "steps") as advance:
+    with trainer.without_dropout(), trainer.progress.track("training: DPO", len(batches), "steps") as advance:
         for index, batch in enumerate(batches):
             picked = anchor_rows(replay, recipe.anchor_tokens if recipe.anchor_weight else 0, index, len(batches))
             trainer.replayed |= {(pick.source, pick.number) for pick in picked}
@@ -72,7 +68,7 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
             def parts(batch: list[Pair] = batch, general: list[Row] = general, index: int = index) -> list[Part]:
                 # Where memory ended in the first step, the packs are smaller now and so must be the reference's.
                 if index == 0 and trainer.accumulator.pack_tokens != budget:
-                    for old, new in zip((start, reference), _scored(trainer, rows, batches), strict=True):
+                    for old, new in zip((start, reference), score_both(trainer, rows, batches), strict=True):
                         old.update(new)
                 pairs = Pairs(
                     [rows[pair] for pair in batch], [reference[pair] for pair in batch],
@@ -98,8 +94,8 @@ def _weights(batch: Sequence[Pair], recipe: Recipe) -> list[float]:
     return [recipe.push_back_weight if pushes_back(pair) else 1.0 for pair in batch]
 
 
-def _scored(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[Sequence[Pair]]) -> tuple[Scores, Scores]:
-    """Every pair under the candidate as it is now, and under the base."""
+def score_both(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[Sequence[Pair]]) -> tuple[Scores, Scores]:
+    """Every pair under the candidate as it is now, and under the base; without autograd."""
     start = score_batches(trainer, rows, batches)
     with trainer.policy.using(None):
         return start, score_batches(trainer, rows, batches)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
 
@@ -50,6 +51,14 @@ class Trainer:
         if self.recipe.carry_optimizer and resume(made, self.policy, phase, self.moments):
             self.resumed.append(phase)
         return made
+
+    def without_dropout(self) -> AbstractContextManager[None]:
+        """The mode to take steps in where dropout is 0.
+
+        There evaluation mode changes no number and keeps cached kernels, but it silently switches gradient
+        checkpointing off.
+        """
+        return self.policy.training() if self.recipe.gradient_checkpointing else nullcontext()
 
     def keep_moments(self, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
         """Remember a phase's moments for the next night, where the recipe carries them."""

@@ -16,10 +16,9 @@ STILL = 1e-7  # a step's update_norm below which nothing moved
 def symptoms(steps: Sequence[Step]) -> tuple[str, ...]:
     """Sentences, one a symptom, in the order of the steps; empty where the training looks healthy."""
     found: list[str] = []
-    for phase in ("sft", "dpo", "hold"):
+    for phase, telling in _TELLING.items():
         own = [step for step in steps if step.phase == phase]
-        found += [sentence for tell in (_broken, _empty, _still, _falling) for sentence in tell(own)]
-        found += _spikes(own) if phase != "hold" else []  # whose gradients end with what they take back
+        found += [sentence for tell in telling for sentence in tell(own)]
     return tuple(found)
 
 
@@ -65,3 +64,10 @@ def _falling(steps: Sequence[Step]) -> list[str]:
 
 def _name(step: Step) -> str:
     return f"{step.phase.upper()} step {step.index + 1}"
+
+
+_TELLING = {
+    "sft": (_broken, _spikes, _empty, _still),
+    "dpo": (_broken, _spikes, _empty, _still, _falling),
+    "hold": (_broken, _empty, _still),  # its gradients end with what they take back, so an early one is no spike
+}

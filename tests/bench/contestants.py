@@ -1,4 +1,4 @@
-"""Who is compared over many nights: the base, the base under a prompt, a naive loop, and dreamloop."""
+"""Who lives through many nights: dreamloop, and a naive loop on the same pairs."""
 
 from __future__ import annotations
 
