@@ -3,7 +3,8 @@
 Twins out of the phrase books, no two alike, are trained on in one night's step from the base model; then the gate's
 probes, whose templates, facts and wordings appear in no dream and which offer both sides the same replies, say what
 was learned, and its documents, choices and personas what it cost. ``fresh`` are dreams of the same books that were
-not trained on. Each cell is run with every seed; a cell that was finished with this code is not run again.
+not trained on. Each cell is run with every seed; a cell that was finished with this code is not run again, also on
+another day: finished cells stand beside the result. What the gate would say is told without its written answers.
 
     python tests/bench/dose.py [--home FOLDER] [--seeds 3] [--jobs 2] [--only NAME]    runs what is not finished yet
     python tests/bench/dose.py --report                                                prints the last finished run
@@ -18,12 +19,12 @@ import os
 import platform
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
@@ -46,25 +47,29 @@ from dreamloop.finetune.replay import chat_rows
 from dreamloop.finetune.rows import chosen_only, encode_pairs, encode_replay
 from dreamloop.finetune.step import Trainer
 from dreamloop.finetune.train import train
-from dreamloop.gate.gauges import Items, gauges_of_the_night
+from dreamloop.gate.bias import taught_bias
+from dreamloop.gate.gauges import Items, expected, gauges_of_the_night
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.measures import Margins, Trio, compare
-from dreamloop.gate.probes import probes_of
+from dreamloop.gate.probes import probes_of, score_probes
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.scores import Scored
 from dreamloop.gate.statistics import auc
 from dreamloop.gate.suite import Probe
+from dreamloop.gate.verdict import decide
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import load_policy
-from dreamloop.model.policy import Policy
+from dreamloop.model.policy import Adapter, Policy
 from dreamloop.model.wake import new_adapter
 from dreamloop.paths import Home, default_home
 from dreamloop.records import Pair, Recipe, Twins
 
 RESULT = Path(__file__).parent / "results" / "dose.json"
+FINISHED = RESULT.with_suffix(".jsonl")  # one cell of one seed a line
 FRESH = 64  # twins that nothing trains on
+SHOWN = 32  # twins of those that were trained on, by which the gate tells a bias
 KINDS = ("notes", "lists")  # what the plan begins with on the bundled model
 BARE = Config().dream.model_copy(update={"bare_share": 1.0})  # and how it dreams until fresh ones are told apart
 ABLATED = 300  # pairs: what the parts of the recipe are worth shows only where something is learned
@@ -172,7 +177,7 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
     untaught = [kind for kind in config.night.kinds if kind not in cell.kinds] or config.night.kinds
     held = math.ceil(len(twins) * (0.0 if cell.way == "nothing held" else config.night.bystander_share))
     bystanders = [pair for one in dreamed(held, untaught, 20_000 + seed, held_out, novelty) for pair in pairs_of(one)]
-    items = Items(suite, lessons=tuple(probes_of(fresh)))
+    items = Items(suite, tuple(probes_of(fresh)), tuple(probes_of(twins[:SHOWN])))
     folder = str(ensure_bundled(Home(default_home()).models, Silent()))
     policy = load_policy(folder, dtype="bfloat16", pack_tokens=PACK)
     encoder = ChatEncoder(policy.tokenizer)
@@ -187,19 +192,30 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
     pairs = prepared([pair for one in twins for pair in pairs_of(one)], cell.way, seed)
     teach(policy, encoder, pairs, bystanders, pool, recipe, cell.way)
     taught = time.monotonic() - started
-    base, own = known_base(policy, encoder, items, home, seed), scored(policy, encoder, items, "candidate")
+    base = known_base(policy, encoder, items, home, seed).joined(shown(policy, encoder, items, None))
+    own = scored(policy, encoder, items, "candidate").joined(shown(policy, encoder, items, "candidate"))
     gate = Gate()
     margins = Margins(gate.tonight.model_dump(), gate.since_base.model_dump(), gate.confidence)
-    measures = {m.name: m for m in compare(gauges_of_the_night(items), Trio(base, base, own), margins)}
+    asked = [gauge for gauge in gauges_of_the_night(items) if gauge.channel in own.channels]
+    trio = Trio(base, base, own)
+    every = [*compare(asked, trio, margins), *taught_bias(items.taught, trio, margins)]
+    measures, verdict = {m.name: m for m in every}, decide(every, expected(asked))
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
     return {
         "cell": cell.name, "seed": seed, "pairs": len(pairs), "seconds": round(taught, 1),
         "measures": {name: rounded(measures[name]) for name in TOLD},
+        "verdict": verdict.outcome, "reasons": [] if verdict.outcome == "keep" else verdict.reasons,
         "auc": by_kind(single, own.channels["probes"]), "auc_base": by_kind(single, base.channels["probes"]),
         "shift": shift_of(single, own.channels["probes"], base.channels["probes"]),
         "fresh": by_kind(items.lessons, own.channels["lessons"]),
         "fresh_base": by_kind(items.lessons, base.channels["lessons"]),
     }  # fmt: skip
+
+
+def shown(policy: Policy, encoder: ChatEncoder, items: Items, who: Adapter | None) -> Scored:
+    """What was trained on, asked once more."""
+    with policy.using(who):
+        return Scored({"taught": score_probes(policy, encoder, items.taught, Silent(), who or "base")})
 
 
 def known_base(policy: Policy, encoder: ChatEncoder, items: Items, home: Path, seed: int) -> Scored:
@@ -218,16 +234,24 @@ def rounded(measure: Any) -> list[float]:
     return [round(n, 5) for n in (measure.base, measure.candidate, change.change, change.low, change.high)]
 
 
+def kept(code: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """Cells that were finished with this code, by name and seed."""
+    lines = FINISHED.read_text().splitlines() if FINISHED.is_file() else []
+    return {(one["cell"], one["seed"]): one for one in map(json.loads, lines) if one["code"] == code}
+
+
+def keep(found: Sequence[dict[str, Any]]) -> None:
+    """All finished cells at once: a run that is ended leaves what it has."""
+    part = FINISHED.with_suffix(".part")
+    part.write_text("".join(f"{json.dumps(one)}\n" for one in found))
+    part.replace(FINISHED)
+    RESULT.write_text(json.dumps(line(found)) + "\n")
+
+
 def finished(name: str, seed: int, home: Path, pool: Path, code: str) -> dict[str, Any]:
-    """A cell's outcome, from its file where it was run with this code."""
-    done = home / "done" / f"{name.replace(' ', '-').replace(',', '')}-{seed}.json"
-    if not done.is_file() or json.loads(done.read_text())["code"] != code:
-        cell = next(cell for cell in CELLS if cell.name == name)
-        scratch = done.with_suffix(".part")
-        scratch.write_text(json.dumps({**run(cell, seed, home, pool), "code": code}))
-        scratch.replace(done)
-    outcome: dict[str, Any] = json.loads(done.read_text())
-    return outcome
+    """A cell's outcome, in a process of its own."""
+    cell = next(cell for cell in CELLS if cell.name == name)
+    return {**run(cell, seed, home, pool), "code": code, "date": datetime.now(UTC).date().isoformat()}
 
 
 def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -239,6 +263,8 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         cells[name] = {
             "seeds": len(own), "pairs": own[0]["pairs"],
             "seconds": round(fmean(one["seconds"] for one in own), 1),
+            "verdicts": dict(Counter(one["verdict"] for one in own)),
+            "reasons": list(dict.fromkeys(reason.split(" ")[0] for one in own for reason in one["reasons"])),
             **{m: {"base": round(fmean(v[0] for v in values), 4), "mean": round(fmean(v[1] for v in values), 4),
                    "low": min(v[1] for v in values), "high": max(v[1] for v in values),
                    "above_noise": sum(v[3] > 0 for v in values), "below_noise": sum(v[4] < 0 for v in values)}
@@ -248,7 +274,8 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         }  # fmt: skip
     return {
         "bench": "dose", "examples_above_noise": above_noise(cells), "cells": cells, "code": found[0]["code"],
-        "date": datetime.now(UTC).date().isoformat(), "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        "dates": sorted({one["date"] for one in found}),
+        "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
         "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
     }  # fmt: skip
 
@@ -275,22 +302,23 @@ def main() -> None:
         print(json.dumps(json.loads(RESULT.read_text())))
         return
     home = options.home.absolute()
-    (home / "done").mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
     pool, code = pool_of(home), code_digest(Path(__file__), Path(__file__).with_name("scoring.py"))
+    found = kept(code)
     wanted = [(cell.name, seed) for seed in range(1, options.seeds + 1) for cell in CELLS
-              if cell.name.startswith(options.only or "")]  # fmt: skip
+              if cell.name.startswith(options.only or "") and (cell.name, seed) not in found]  # fmt: skip
     threads = max(1, (os.cpu_count() or 1) // options.jobs)
-    found = []
     with ProcessPoolExecutor(
         options.jobs, get_context("spawn"), torch.set_num_threads, (threads,), max_tasks_per_child=1
     ) as workers:
-        for one in workers.map(finished, *zip(*wanted, strict=True), repeat(home), repeat(pool), repeat(code)):
-            found.append(one)
+        running = [workers.submit(finished, name, seed, home, pool, code) for name, seed in wanted]
+        for done in as_completed(running):
+            one = done.result()
+            found[one["cell"], one["seed"]] = one
+            keep(list(found.values()))
             told = {m: one["measures"][m][1] for m in ("probes.auc", "lessons.discrimination", "perplexity.prose")}
-            print(one["cell"], one["seed"], one["seconds"], told, flush=True)
-            if not options.only:
-                RESULT.write_text(json.dumps(line(found)) + "\n")  # a run that is ended leaves what it has
-    print(json.dumps(line(found)))
+            print(one["cell"], one["seed"], one["seconds"], told, one["verdict"], flush=True)
+    print(json.dumps(line(list(found.values()))))
 
 
 if __name__ == "__main__":
