@@ -48,7 +48,7 @@ from dreamloop.finetune.rows import chosen_only, encode_pairs, encode_replay
 from dreamloop.finetune.step import Trainer
 from dreamloop.finetune.train import train
 from dreamloop.gate.bias import taught_bias
-from dreamloop.gate.gauges import Items, expected, gauges_of_the_night
+from dreamloop.gate.gauges import Items, gauges_of_the_night
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.measures import Margins, Trio, compare
 from dreamloop.gate.probes import probes_of, score_probes
@@ -196,10 +196,9 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
     own = scored(policy, encoder, items, "candidate").joined(shown(policy, encoder, items, "candidate"))
     gate = Gate()
     margins = Margins(gate.tonight.model_dump(), gate.since_base.model_dump(), gate.confidence)
-    asked = [gauge for gauge in gauges_of_the_night(items) if gauge.channel in own.channels]
     trio = Trio(base, base, own)
-    every = [*compare(asked, trio, margins), *taught_bias(items.taught, trio, margins)]
-    measures, verdict = {m.name: m for m in every}, decide(every, expected(asked))
+    every = [*compare(gauges_of_the_night(items), trio, margins), *taught_bias(items.taught, trio, margins)]
+    measures, verdict = {m.name: m for m in every}, decide(every, list(TOLD))
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
     return {
         "cell": cell.name, "seed": seed, "pairs": len(pairs), "seconds": round(taught, 1),
@@ -312,12 +311,15 @@ def main() -> None:
         options.jobs, get_context("spawn"), torch.set_num_threads, (threads,), max_tasks_per_child=1
     ) as workers:
         running = [workers.submit(finished, name, seed, home, pool, code) for name, seed in wanted]
-        for done in as_completed(running):
-            one = done.result()
-            found[one["cell"], one["seed"]] = one
-            keep(list(found.values()))
-            told = {m: one["measures"][m][1] for m in ("probes.auc", "lessons.discrimination", "perplexity.prose")}
-            print(one["cell"], one["seed"], one["seconds"], told, one["verdict"], flush=True)
+        try:
+            for done in as_completed(running):
+                one = done.result()
+                found[one["cell"], one["seed"]] = one
+                keep(list(found.values()))
+                told = {m: one["measures"][m][1] for m in ("probes.auc", "lessons.discrimination", "perplexity.prose")}
+                print(one["cell"], one["seed"], one["seconds"], told, one["verdict"], flush=True)
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)  # one that breaks need not wait for all others
     print(json.dumps(line(list(found.values()))))
 
 
