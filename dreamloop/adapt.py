@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dreamloop.config import Config
-from dreamloop.course import Course, after, beginning, doses
+from dreamloop.course import Course, after, beginning, due, pairs_of_level, rate_of
 from dreamloop.dream.kinds import EASIER, TECHNICAL
 from dreamloop.finetune.recipe import batch_size, recipe_of
-from dreamloop.records import Act, Choice, PastNight, Plan, Potential, Standing
+from dreamloop.records import Act, Choice, Dose, KindShown, PastNight, Plan, Potential, Standing
 
 _Z = 1.645  # 5 % outside on each side
 
@@ -31,7 +31,7 @@ def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
     if config.adapt.enabled:
         for night in past:
             course = after(course, night, config)
-        return _tonight(course, _dreams(past, standing.potentials, course.fell, config), config, standing)
+        return _tonight(course, past, _dreams(past, standing.potentials, course, config), config, standing)
     why = "adapt.enabled is false, so every night is as configured."
     return _recipe("train", why, course, config, _Dreams(config.night.kinds, why, config.dream.bare_share, why))
 
@@ -63,11 +63,11 @@ def _may_move(config: Config, tonight: Plan) -> float:
 
     A step of AdamW is as long as its rate, and steps in directions that differ add up as their root: rate·√steps.
     (Seen: 2.2 times as many steps at the same rate moved 1.33 times as far.) What begins at the base is as far from
-    yesterday's weights as from there.
+    yesterday's weights as both may be from there.
     """
     usual = float(config.gate.tonight.model_dump()["weights"])
     if tonight.act == "rebase":
-        return max(usual, float(config.gate.since_base.model_dump()["weights"]))
+        return max(usual, 2 * float(config.gate.since_base.model_dump()["weights"]))
     longer = math.sqrt(_steps(tonight.behavioural, config) / _steps(config.night.behavioural, config))
     return usual * max(1.0, tonight.caution * tonight.rate * longer)
 
@@ -86,20 +86,43 @@ def wilson(won: int, of: int) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def _tonight(course: Course, dreams: _Dreams, config: Config, standing: Standing) -> Plan:
+def _tonight(
+    course: Course, past: Sequence[PastNight], dreams: _Dreams, config: Config, standing: Standing
+) -> Plan:  # fmt: skip
+    if due(course, config.adapt) and standing.serving:  # before a stop: it may be what the nights were lost to
+        why = f"{course.spent} So the nights that were kept are learned once more, in one adapter from the base."
+        return _as_it_was_learned(_recipe("rebase", why, course, config, dreams), past)
     if len(course.reverted) >= config.adapt.reverts_most:
         nights = ", ".join(map(str, course.reverted))
         why = (
-            f"{len(course.reverted)} nights in a row were not kept ({nights}). Nothing is trained until somebody has "
-            f"looked: 'dreamloop show {course.reverted[-1]}', then 'dreamloop plan --go-on'."
+            f"{len(course.reverted)} nights in a row were not kept ({nights}). {course.spent}{' ' * bool(course.spent)}"
+            "Nothing is trained until somebody has looked: "
+            f"'dreamloop show {course.reverted[-1]}', then 'dreamloop plan --go-on'."
         )
         return _recipe("stop", why, course, config, dreams)
-    if course.spent and standing.serving:
-        why = f"{course.spent} So the nights that were kept are learned once more, in one adapter from the base."
-        return _recipe("rebase", why, course, config, dreams)
     if not dreams.kinds and not standing.waiting:
         return _recipe("skip", f"Nothing to gain: {dreams.why_kinds}", course, config, dreams)
     return _recipe("train", "There is something to learn.", course, config, dreams)
+
+
+def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight]) -> Plan:
+    """At the rates of the nights that are learned once more: their mean over the pairs that were kept."""
+    had = [(night.dose, night.scale) for night in _kept(past) if night.dose and night.dose.pairs and not night.rebased]
+    if not had:
+        return tonight
+    rate = round(_mean_rate(had), 3)
+    told = {
+        "finetune.dpo_learning_rate": (f"×{rate:g}", "As those nights had it, on average over their pairs."),
+        "all learning rates": ("×1", "It is in that average."),
+    }
+    choices = (replace(one, value=told[one.knob][0], why=told[one.knob][1]) if one.knob in told else one
+               for one in tonight.choices)  # fmt: skip
+    return replace(tonight, rate=rate, caution=1.0, choices=tuple(choices))
+
+
+def _mean_rate(had: Sequence[tuple[Dose, float]]) -> float:
+    weights = [dose.pairs * scale for dose, scale in had]
+    return sum(w * dose.rate * dose.caution for w, (dose, _) in zip(weights, had, strict=True)) / sum(weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +135,14 @@ class _Dreams:
     why_bare: str
 
 
-def _dreams(past: Sequence[PastNight], potentials: Sequence[Potential], fell: Sequence[str], config: Config) -> _Dreams:
+def _kept(past: Sequence[PastNight]) -> list[PastNight]:
+    return [night for night in past if night.outcome == "kept"]
+
+
+def _dreams(past: Sequence[PastNight], potentials: Sequence[Potential], course: Course, config: Config) -> _Dreams:
     """Which kinds, and all of them bare until they are surely told apart better than a base may do by itself."""
-    kinds, why = _kinds(past, potentials, fell, config)
-    kept = [night for night in past if night.outcome == "kept"][-config.adapt.recent :]
-    won, asked = _told_apart(kept, config.adapt.kind_twins)
+    kinds, why = _kinds(past, potentials, course, config)
+    won, asked = _told_apart(_kept(past), config.adapt.kind_twins)
     told, of = (sum(counts[kind] for kind in kinds) for counts in (won, asked))
     if wilson(told, of)[0] > config.adapt.teachable:
         said = f"As configured: {told} of {of} fresh twins of these kinds were told apart."
@@ -125,7 +151,7 @@ def _dreams(past: Sequence[PastNight], potentials: Sequence[Potential], fell: Se
 
 
 def _kinds(
-    past: Sequence[PastNight], potentials: Sequence[Potential], fell: Sequence[str], config: Config
+    past: Sequence[PastNight], potentials: Sequence[Potential], course: Course, config: Config
 ) -> tuple[tuple[str, ...], str]:
     """The kinds worth training: neither good already nor still at chance after many twins; and why not the others.
 
@@ -134,32 +160,57 @@ def _kinds(
     practises what fell comes beside them.
     """
     knobs = config.adapt
-    kept = [night for night in past if night.outcome == "kept"][-knobs.recent :]
-    (won, asked), latest = _told_apart(kept), _told_apart(kept, knobs.kind_twins)
-    taught = Counter[str]()
-    for night in (night for night in past if not night.rebased):
-        taught.update({shown.kind: shown.taught for shown in night.shown})
-    judged = [kind for kind in config.night.kinds if asked[kind] >= knobs.kind_twins]
-    good = [kind for kind in judged if wilson(latest[0][kind], latest[1][kind])[0] >= knobs.good]
-    lost = [
-        kind for kind in judged
-        if wilson(won[kind], asked[kind])[1] < knobs.teachable and taught[kind] >= knobs.give_up_after
+    won, asked = _told_apart(_kept(past), knobs.kind_twins)
+    good = [
+        kind for kind in config.night.kinds
+        if asked[kind] >= knobs.kind_twins and wilson(won[kind], asked[kind])[0] >= knobs.good
     ]  # fmt: skip
-    left = [kind for kind in config.night.kinds if kind not in {*good, *lost}]
+    lost = [kind for kind in config.night.kinds if kind not in good and _at_chance(kind, past, config)]
+    ended = [kind for kind in course.exhausted if kind in config.night.kinds and kind not in {*good, *lost}]
+    left = [kind for kind in config.night.kinds if kind not in {*good, *lost, *ended}]
     ranked = _promising(left, potentials, won, asked)
     steps = [kind for kind in ranked if EASIER.get(kind) in good]
     ranked = [*steps, *(kind for kind in ranked if kind not in steps)]
     first = ranked[: knobs.kinds_at_once] if potentials else left
-    practice = [kind for kind in _practising(fell, ranked) if kind not in first]
+    practice = [kind for kind in _practising(course.fell, ranked) if kind not in first]
     first = [*first, *practice]
     told = {
         "told apart well already": good, "still at chance, training it would teach a bias": lost,
+        "no dose that is kept taught more of it": ended,
         "trained beside them, because that ability fell": practice,
         "next, because its easier form is told apart well": [kind for kind in steps if kind in first],
         "less promising than the others, so they wait": [kind for kind in left if kind not in first],
     }  # fmt: skip
     why = " ".join(f"{', '.join(kinds)}: {because}." for because, kinds in told.items() if kinds)
-    return tuple(kind for kind in left if kind in first), why or "As configured."
+    unknown = "As configured; the base is asked first what can be taught, and that may leave some of them."
+    asks = knobs.survey_twins and not potentials
+    return tuple(kind for kind in left if kind in first), why or (unknown if asks else "As configured.")
+
+
+def _at_chance(kind: str, past: Sequence[PastNight], config: Config) -> bool:
+    """Whether enough of a kind was learned without a sign that it is told apart any better than by chance.
+
+    Judged by fresh twins of nights that taught it: one that is given up stays so. A sign is also that their margins
+    are surely further apart than the base's.
+    """
+    knobs = config.adapt
+    nights = [night for night in reversed(_kept(past)) if not night.rebased]
+    every = [(one, night.scale) for night in nights for one in night.shown if one.kind == kind and one.taught]
+    seen: list[KindShown] = []
+    for one, _ in every:
+        if sum(had.twins for had in seen) < 2 * knobs.kind_twins:
+            seen.append(one)
+    won, asked = sum(one.candidate for one in seen), sum(one.twins for one in seen)
+    if sum(one.taught * scale for one, scale in every) < knobs.give_up_after or asked < knobs.kind_twins:
+        return False
+    return wilson(won, asked)[1] < knobs.teachable and not _surely_gained(seen, asked)
+
+
+def _surely_gained(seen: Sequence[KindShown], twins: int) -> bool:
+    """Whether the mean gain's 90 % interval, by the normal distribution, lies above zero."""
+    mean = sum(one.gained for one in seen) / twins
+    variance = max(0.0, sum(one.squared for one in seen) / twins - mean**2)
+    return mean > _Z * math.sqrt(variance / twins)
 
 
 def _practising(fell: Sequence[str], ranked: Sequence[str]) -> list[str]:
@@ -168,11 +219,11 @@ def _practising(fell: Sequence[str], ranked: Sequence[str]) -> list[str]:
     return [kind for own in practised for kind in [kind for kind in ranked if kind in own][:1]]
 
 
-def _told_apart(nights: Sequence[PastNight], enough: int | None = None) -> tuple[Counter[str], Counter[str]]:
+def _told_apart(nights: Sequence[PastNight], enough: int) -> tuple[Counter[str], Counter[str]]:
     """By kind: fresh twins told apart, and those asked, the latest first until there are enough of them."""
     won, asked = Counter[str](), Counter[str]()
     for shown in (shown for night in reversed(nights) for shown in night.shown):
-        if enough is None or asked[shown.kind] < enough:
+        if asked[shown.kind] < enough:
             won[shown.kind] += shown.candidate
             asked[shown.kind] += shown.twins
     return won, asked
@@ -194,9 +245,9 @@ def _promising(
 
 def _recipe(act: Act, why: str, course: Course, config: Config, dreams: _Dreams) -> Plan:
     knobs = config.adapt
-    sizes = doses(config)
-    behavioural = sizes[min(course.level, len(sizes) - 1)]
-    rate = min(knobs.rate_growth**course.level, knobs.rate_most)
+    behavioural, rate = pairs_of_level(course.level, config), rate_of(course.level, knobs)
+    abilities = [name.removeprefix("capability.") for name in course.fell]
+    practised = tuple(ability for ability in abilities if ability in TECHNICAL)
     weight = {"push back": knobs.side_weight, "accept": 1 / knobs.side_weight}.get(course.weaker, 1.0)
     choices = (
         Choice("tonight", act, why),
@@ -208,4 +259,7 @@ def _recipe(act: Act, why: str, course: Course, config: Config, dreams: _Dreams)
         Choice("kinds", ", ".join(dreams.kinds) or "none", dreams.why_kinds),
         Choice("dream.bare_share", f"{dreams.bare_share:g}", dreams.why_bare),
     )
-    return Plan(act, behavioural, rate, course.caution, course.replay, weight, dreams.bare_share, dreams.kinds, choices)
+    return Plan(
+        act, behavioural, rate, course.caution, course.replay, weight, dreams.bare_share, dreams.kinds, practised,
+        choices,
+    )  # fmt: skip

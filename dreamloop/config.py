@@ -292,12 +292,14 @@ class Adapt(Section):
     larger: tuple[Count, ...] = Field(
         (50, 200), description="What night.behavioural rises to, one after the other, where nights change too little."
     )
-    patience: Count = Field(2, description="Kept nights that must have changed too little before a dose rises.")
+    patience: Count = Field(
+        3, description="Kept nights that must have changed too little before a dose rises; two where they had 'steps'."
+    )
     least: NotNegative = Field(
         0.02, description="Nats per token a night by which fresh scenarios must be told apart better, surely, or it is "
         "too little.",
     )  # fmt: skip
-    steps: Count = Field(15, description="Optimizer steps that those nights must have had together.")
+    steps: Count = Field(15, description="Optimizer steps from which two such nights are enough.")
     rate_growth: float = Field(2.0, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
     rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on DPO's configured learning rate.")
     gap_opens: Positive = Field(
@@ -312,8 +314,7 @@ class Adapt(Section):
         0.8, gt=0, le=1, description="Share of what may be lost since the base from which one adapter is trained anew."
     )
     rebase_pairs: Count = Field(2000, description="Pairs of kept nights that are learned anew at most, latest first.")
-    recent: Count = Field(10, description="Kept nights whose fresh scenarios say how well a kind is told apart.")
-    kind_twins: Count = Field(20, description="Fresh twins of a kind that must have been asked before it is judged.")
+    kind_twins: Count = Field(20, description="Fresh twins of a kind, the latest ones, by which it is judged.")
     survey_twins: int = Field(
         14, ge=0, description="Twins of each kind by which the base is asked once what can be taught; 0 asks nothing."
     )

@@ -58,6 +58,7 @@ from dreamloop.records import (
     Correction,
     Generation,
     Pair,
+    Plan,
     Skip,
     Standing,
     Step,
@@ -97,6 +98,7 @@ class _Night:
     incumbent: Generation | None
     start: Generation | None
     kinds: tuple[str, ...] = ()
+    practised: tuple[str, ...] = ()
     timed: list[float] = field(default_factory=list)
 
     @property
@@ -171,12 +173,13 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     waiting = len(night.ledger.pending_pairs()) + len(corrections)
     if not (waiting or night.config.night.kinds):
         return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
-    standing = Standing(tuple(night.ledger.potentials()), waiting, night.incumbent is not None)
-    tonight = plan(night.ledger.past(), night.config, standing)
+    tonight = _planned(night, waiting)
+    if tonight.act == "train" and _ask_the_base(night):
+        tonight = _planned(night, waiting)
     night.ledger.record_plan(night.number, tonight)
     if tonight.act in {"skip", "stop"}:
         return Ending("nothing to learn", tonight.reason, serving)
-    night = replace(night, config=applied(night.config, tonight), kinds=tonight.kinds)
+    night = replace(night, config=applied(night.config, tonight), kinds=tonight.kinds, practised=tonight.practised)
     _prepare(night, now)
     learned = _learn(replace(night, start=None) if tonight.act == "rebase" else night, corrections)
     free_memory()
@@ -186,6 +189,31 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
         kept = generations.promote(night.home, learned.candidate, night.number, learned.base_digest, serving)
     with night.stage("publish"):
         return _publish(night, kept, " ".join(learned.verdict.reasons), now)
+
+
+def _planned(night: _Night, waiting: int) -> Plan:
+    found = night.ledger.potentials(night.ledger.surveyed(night.config.model))
+    return plan(night.ledger.past(), night.config, Standing(tuple(found), waiting, night.incumbent is not None))
+
+
+def _ask_the_base(night: _Night) -> bool:
+    """Whether a base that no night has asked yet was asked what can be taught, before anything is planned for it.
+
+    The model is gone again when this returns: the engine that writes may need the room.
+    """
+    knobs = night.config.adapt
+    if not (knobs.enabled and knobs.survey_twins) or night.ledger.surveyed(night.config.model):
+        return False
+    try:
+        suite = load_suite(night.config.gate.items, night.config.gate.shipped)
+    except ConfigError:  # the night ends with this, a little later
+        return False
+    with night.stage("load the base"):
+        model = wake(night.config, night.home.models, None, None, night.seed, night.progress)
+    _survey(night, model, _dreaming(night, suite))
+    del model
+    free_memory()
+    return True
 
 
 def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Ending:
@@ -202,15 +230,12 @@ def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Endin
         with night.stage("load model"):
             return _wake(night)
 
-    dreams = Dreaming(
-        night.number, night.seed, night.config, night.kinds, night.ledger, night.home.novelty,
-        _held_out(night, suite), night.incumbent is not None, night.progress,
-    )  # fmt: skip
+    dreams = _dreaming(night, suite)
     if night.begins_anew:
         material = _known(night, dreams, suite)
     else:
         material = _fresh(night, model, dreams, suite, corrections)
-        _survey(night, model(), dreams)
+        _survey(night, model(), dreams)  # of a base that changed under its name, or of kinds that came later
     pairs = material.pairs
     if not pairs:
         return Ending("nothing to learn", "No usable pair and no fresh scenario tonight.", serving)
@@ -334,6 +359,13 @@ def _apart_from_gate(night: _Night, pairs: Sequence[Pair], suite: Suite) -> list
     return [pair for pair, close in zip(pairs, near, strict=True) if not close]
 
 
+def _dreaming(night: _Night, suite: Suite) -> Dreaming:
+    return Dreaming(
+        night.number, night.seed, night.config, night.kinds, night.practised, night.ledger, night.home.novelty,
+        _held_out(night, suite), night.incumbent is not None, night.progress,
+    )  # fmt: skip
+
+
 def _survey(night: _Night, model: Model, dreams: Dreaming) -> None:
     """Once for each base and kind: is there anything in it that could be taught?"""
     each, digest = night.config.adapt.survey_twins, model.policy.digest
@@ -385,7 +417,7 @@ def _replay(night: _Night, writer: Writer, suite: Suite) -> list[ChatRow]:
 def _prompts(night: _Night) -> Prompts:
     """General questions, and those that practise what the gate saw falling."""
     asked = load_phrases(paths.prompts_folder(), "replay")
-    return Prompts(asked["prompts"], [prompt for name in sorted(night.ledger.falling()) for prompt in asked[name]])
+    return Prompts(asked["prompts"], [prompt for name in night.practised for prompt in asked[name]])
 
 
 def _ever_asked() -> list[str]:

@@ -37,7 +37,7 @@ class Dreaming:
 
     Args:
         number, seed: of the night. config, ledger: the night's.
-        kinds: those to train on.
+        kinds: those to train on. practised: abilities that fell, whose kinds come first among the technical ones.
         index: the file of the novelty index.
         held_out: whether any of some texts comes near a gate item or a replay prompt.
         serving: whether an adapter serves, and therefore writes. progress: where to show long steps.
@@ -47,6 +47,7 @@ class Dreaming:
     seed: int
     config: Config
     kinds: Sequence[str]
+    practised: Collection[str]
     ledger: Ledger
     index: Path
     held_out: HeldOut
@@ -113,7 +114,7 @@ class Dreaming:
         return tuple(kind for kind in self.config.night.kinds if kind not in UNPROVEN) or _PROVABLE
 
     def survey(self, kinds: Sequence[str], each: int) -> dict[str, Sequence[Twins]]:
-        """So many fresh bare twins of each kind, for the gate alone; comes after `finish`, which tells of diversity."""
+        """So many fresh bare twins of each kind, for the gate alone."""
         bare = replace(self, config=self.config.model_copy(
             update={"dream": self.config.dream.model_copy(update={"bare_share": 1.0})}
         ))  # fmt: skip
@@ -138,7 +139,7 @@ class Dreaming:
 
             coverage = Coverage(self.ledger.coverage())
             dreamer = Dreamer(
-                shelves, self.config.dream, novelty, coverage, self.held_out, author, self.ledger.falling(), keep
+                shelves, self.config.dream, novelty, coverage, self.held_out, author, self.practised, keep
             )
             dreamed = dreamer.dream(count, seed, self.ready if use == "training" else ())
         finally:

@@ -543,7 +543,9 @@ class KindShown:
     """What a night's fresh scenarios of one kind showed, and how much the night taught of it.
 
     Of ``twins``, ``base`` and ``candidate`` are those in which the wrong side drew more push-back than the right one,
-    half of them by chance. ``taught`` are the twins of the kind that were trained on.
+    half of them by chance. ``taught`` are the twins of the kind that were trained on. ``gained`` is the sum over the
+    fresh twins of how much further apart their two margins are than the base's, in nats per token, ``squared`` that of
+    its squares: it moves before choices flip.
     """
 
     kind: str
@@ -551,6 +553,8 @@ class KindShown:
     base: int
     candidate: int
     taught: int
+    gained: float = 0.0
+    squared: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -570,13 +574,26 @@ class Potential:
 
 
 @dataclass(frozen=True, slots=True)
+class Dose:
+    """How much a night trained: preference pairs, how many its plan had asked for, and the plan's factors on DPO's
+    learning rate and on all of them."""
+
+    pairs: int
+    planned: int
+    rate: float
+    caution: float
+
+
+@dataclass(frozen=True, slots=True)
 class PastNight:
     """What an earlier night tells tonight's plan.
 
-    ``outcome`` is the ledger's word, ``scale`` the share of its step that was judged last, ``measures`` what that trial
-    measured: nothing where a step broke off. ``steps`` are its optimizer steps. ``looked_at`` says that
-    somebody has looked since and let the nights go on, ``rebased`` that it began at the base once more, ``shown_worse``
-    that its whole step was shown to be worse, and not only left open.
+    ``outcome`` is the ledger's word, but "failed" where nothing was trained or the server refused what the gate had
+    kept, which says nothing of the training, and "taken back" where a person has gone back behind a night that was
+    kept. ``scale`` is the share of its step that was judged last, ``measures`` what that trial measured: nothing where
+    a step broke off. ``steps`` are its optimizer steps. ``looked_at`` says that somebody has looked since and let the
+    nights go on, ``rebased`` that it began at the base once more, ``shown_worse`` that its whole step was shown to be
+    worse, and not only left open. ``dose`` is None in a ledger from before there were plans.
     """
 
     number: int
@@ -588,6 +605,7 @@ class PastNight:
     looked_at: bool = False
     rebased: bool = False
     shown_worse: bool = False
+    dose: Dose | None = None
 
     def measure(self, name: str) -> Measure | None:
         """The measure of that name, where it was taken."""
@@ -623,7 +641,8 @@ class Plan:
     ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``caution`` that on all of them,
     ``replay_share`` the share of general examples, ``push_back_weight`` what a wrong direction's pair weighs where a
     right one's weighs 1, ``kinds`` those that are dreamed for training, ``bare_share`` of which have nothing around
-    what they are about. ``choices`` explain each of them.
+    what they are about. ``practised`` are the abilities that fell, whose own examples come among the general ones.
+    ``choices`` explain each of them.
     """
 
     act: Act
@@ -634,6 +653,7 @@ class Plan:
     push_back_weight: float
     bare_share: float
     kinds: tuple[str, ...]
+    practised: tuple[str, ...]
     choices: tuple[Choice, ...]
 
     @property

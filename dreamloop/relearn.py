@@ -1,15 +1,21 @@
 """What the nights behind a generation have learned, out of the ledger, to be learned once more from the base.
 
-Stacked nights add up what each cost; one adapter trained on all their pairs pays once.
+Stacked nights add up what each cost; one adapter trained on all their pairs pays once. Of a night of which the gate
+kept a part, as large a part of its pairs is learned again.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dreamloop.dream.scenarios import HeldOut, pairs_of
 from dreamloop.ledger.store import Ledger
 from dreamloop.records import ChatRow, Pair, Twins
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +44,20 @@ def learned_by(ledger: Ledger, generation: int, most: int, held_out: HeldOut) ->
     replay: dict[str, ChatRow] = {}
     close = 0
     for night in ledger.lineage(generation):
-        for pair in ledger.mined_of(night):
+        share = ledger.scale_of(night)
+        for pair in _part(ledger.mined_of(night), share):
             if held_out(pair.texts()):
                 close += 1
             elif len(mined) + 2 * len(twins) < most:
                 mined[pair.digest] = pair
-        for one in ledger.twins_of(night):
+        for one in _part(ledger.twins_of(night), share):
             if held_out(one.turns()):
                 close += 2
             elif len(mined) + 2 * len(twins) + 1 < most:
                 twins[one.right.twin] = one
         replay |= {row.digest: row for row in ledger.replayed_of(night)}
     return Learned(tuple(mined.values()), tuple(twins.values()), tuple(replay.values()), close)
+
+
+def _part(every: Sequence[T], share: float) -> Sequence[T]:
+    return every[: math.ceil(share * len(every))]

@@ -10,7 +10,7 @@ import pytest
 from dreamloop.adapt import applied, plan, wilson
 from dreamloop.config import Adapt, Config, Night
 from dreamloop.course import too_little
-from dreamloop.records import Change, KindShown, Measure, PastNight, Plan, Potential, Standing
+from dreamloop.records import Change, Dose, KindShown, Measure, PastNight, Plan, Potential, Standing
 
 CONFIG = Config()
 KINDS = CONFIG.night.kinds
@@ -27,9 +27,12 @@ def measure(name: str, change: float = 0.0, half: float = 0.005, since: float = 
 def night(
     number: int, outcome: str = "kept", learned: float = 0.0, steps: int = 8, scale: float = 1.0,
     more: Sequence[Measure] = (), shown: Sequence[KindShown] = (), looked_at: bool = False, shown_worse: bool = False,
+    dose: Dose | None = None,
 ) -> PastNight:  # fmt: skip
     measures = (measure("lessons.discrimination", learned), *more)
-    return PastNight(number, outcome, steps, scale, measures, tuple(shown), looked_at, shown_worse=shown_worse)
+    return PastNight(
+        number, outcome, steps, scale, measures, tuple(shown), looked_at, shown_worse=shown_worse, dose=dose
+    )
 
 
 def nights(count: int, **facts: float) -> list[PastNight]:
@@ -50,10 +53,9 @@ def test_the_first_night_is_as_configured_and_every_choice_has_a_sentence() -> N
     assert all(choice.why.endswith(".") for choice in first.choices)
 
 
-def test_the_dose_rises_only_after_two_nights_and_fifteen_steps_of_mere_noise() -> None:
+def test_the_dose_rises_only_after_three_nights_or_two_with_fifteen_steps_of_mere_noise() -> None:
     assert [plan(nights(n), CONFIG, BARE).behavioural for n in range(6)] == [20, 20, 50, 50, 200, 200]
-    assert plan(nights(3, steps=4), CONFIG, BARE).behavioural == 20
-    assert plan(nights(4, steps=4), CONFIG, BARE).behavioural == 50
+    assert [plan(nights(n, steps=4), CONFIG, BARE).behavioural for n in range(7)] == [20, 20, 20, 50, 50, 50, 200]
     assert "too little" in why(plan(nights(3), CONFIG, BARE), "night.behavioural")
 
 
@@ -87,10 +89,38 @@ def test_a_reverted_night_halves_the_next_dose_and_is_named() -> None:
     assert plan([night(1, "inconclusive"), night(2, "reverted")], CONFIG, BARE).caution == 0.25
 
 
-def test_a_night_reverted_after_a_rise_goes_down_a_level_as_well() -> None:
-    past = [*nights(3), night(4, "reverted")]
-    after = plan(past, CONFIG, BARE)
-    assert (after.behavioural, after.rate, after.caution) == (20, 1.0, 0.5)
+def test_a_rise_that_is_not_kept_goes_back_to_the_level_that_was() -> None:
+    after = plan([*nights(2), night(3, "reverted")], CONFIG, BARE)
+    assert (after.behavioural, after.rate, after.caution) == (20, 1.0, 1.0)
+    assert "Night 3" in why(after, "night.behavioural")
+
+
+def test_a_level_that_was_kept_before_is_only_halved_when_it_is_not() -> None:
+    after = plan([*nights(3), night(4, "reverted")], CONFIG, BARE)
+    assert (after.behavioural, after.rate, after.caution) == (50, 2.0, 0.5)
+
+
+def test_where_steps_are_as_short_as_may_be_the_level_falls_and_the_step_is_half_as_large_at_most() -> None:
+    past = [*nights(5), *(night(n, scale=0.5, shown_worse=True) for n in range(6, 12))]
+    found = [plan(past[:n], CONFIG, BARE) for n in range(5, 12)]
+    assert [(p.behavioural, p.rate, p.caution) for p in found] == [
+        (200, 4, 1), (200, 4, 0.5), (200, 4, 0.25), (50, 2, 1), (50, 2, 0.5), (50, 2, 0.25), (20, 1, 0.5),
+    ]  # fmt: skip
+
+
+def test_what_is_surely_told_apart_worse_is_no_reason_for_more() -> None:
+    harmed = [night(n, learned=-0.012) for n in (1, 2)]  # half-width 0.005, so -0.024 ± 0.007
+    after = plan(harmed, CONFIG, BARE)
+    assert (after.behavioural, after.caution) == (20, 0.5)
+    assert "the wrong way" in why(after, "all learning rates")
+
+
+def test_nights_of_another_size_do_not_say_that_this_one_is_too_small() -> None:
+    always = [night(n, dose=Dose(20, 20, 1.0, 1.0)) for n in range(1, 13)]  # as with adapt.enabled = false
+    assert plan(always, CONFIG, BARE).behavioural == 50
+    short = [*nights(2), *(night(n, dose=Dose(12, 50, 2.0, 1.0)) for n in range(3, 9))]  # dreams could not fill it
+    assert plan(short, CONFIG, BARE).behavioural == 50
+    assert plan([*nights(2), *(night(n, dose=Dose(50, 50, 2.0, 1.0)) for n in (3, 4))], CONFIG, BARE).behavioural == 200
 
 
 def test_a_halved_dose_doubles_after_three_calm_nights_and_the_second_time_after_six() -> None:
@@ -130,10 +160,10 @@ def test_a_step_kept_in_part_because_the_whole_left_a_question_open_changes_noth
     assert plan([night(1, scale=0.5)], CONFIG, BARE).caution == 1.0
 
 
-def test_a_dose_does_not_rise_because_the_gate_took_only_a_part_of_what_was_learned() -> None:
-    quarters = [night(n, learned=0.01, scale=0.25) for n in (1, 2)]  # 0.04 by the whole step
-    assert plan(quarters, CONFIG, BARE).behavioural == plan([], CONFIG, BARE).behavioural
-    assert plan([replace(one, scale=1.0) for one in quarters], CONFIG, BARE).behavioural == 50
+def test_a_dose_of_which_the_gate_takes_a_part_does_not_rise() -> None:
+    quarters = [night(n, learned=0.001, scale=0.25) for n in range(1, 9)]
+    assert plan(quarters, CONFIG, BARE).behavioural == 20
+    assert plan([replace(one, scale=1.0) for one in quarters[:2]], CONFIG, BARE).behavioural == 50
 
 
 @pytest.mark.parametrize("name", ["capability.code", "perplexity.chat"])
@@ -144,6 +174,22 @@ def test_a_fall_brings_more_replay_which_goes_back_after_calm_nights(name: str) 
     past = [fell, *(night(n, learned=0.03) for n in range(2, 9))]
     shares = [plan(past[:n], CONFIG, BARE).replay_share for n in range(1, 9)]
     assert shares == [0.4, 0.4, 0.4, 0.35, 0.3, 0.25, 0.25, 0.25]
+
+
+def test_what_fell_first_is_practised_on_when_something_else_falls_and_a_night_left_open_keeps_the_calm() -> None:
+    code, chat = (measure(name, -0.016, 0.004) for name in ("capability.code", "perplexity.chat"))
+    both = plan([night(1, more=[code]), night(2, more=[chat])], CONFIG, BARE)
+    assert both.practised == ("code",)
+    calm = [night(1, more=[code]), *(night(n, learned=0.03) for n in (2, 3)), night(4, "inconclusive")]
+    assert plan([*calm, night(5, learned=0.03)], CONFIG, BARE).replay_share == 0.35
+    assert plan([], CONFIG, BARE).practised == ()
+
+
+def test_what_lies_far_below_the_base_is_told_apart_from_what_fell_tonight() -> None:
+    low = measure("perplexity.prose", 0.0, 0.004, since=-0.025)
+    tonight = plan([night(7, more=[low])], CONFIG, BARE)
+    assert tonight.replay_share == 0.4
+    assert why(tonight, "night.replay_share") == "perplexity.prose lay below the base after night 7."
 
 
 def test_an_ability_that_fell_is_practised_beside_the_others_until_all_is_calm() -> None:
@@ -174,6 +220,24 @@ def test_sides_that_drift_apart_halve_the_dose_once_and_lean_to_the_weaker() -> 
     assert closed.push_back_weight == 1.0
 
 
+def test_sides_that_change_places_drift_apart_and_those_that_close_do_not() -> None:
+    def after(push: float, accept: float) -> Plan:
+        rates = ("push_back", push, 0.35), ("accept", accept, 0.75)
+        more = [measure(f"probes.{name}_rate", at=at, base=base) for name, at, base in rates]
+        return plan([night(1, more=more)], CONFIG, BARE)
+
+    assert after(0.75, 0.35).push_back_weight == pytest.approx(1 / 1.5)
+    assert after(0.55, 0.55).push_back_weight == 1.0
+    assert after(0.2, 0.9).push_back_weight == 1.5
+
+
+def test_sides_that_stay_a_little_apart_hold_nothing_back_for_ever() -> None:
+    apart = [night(n, learned=0.03, more=sides(0.46, 0.54)) for n in range(2, 8)]
+    past = [night(1, more=sides(0.3, 0.7)), *apart]
+    assert [plan(past[:n], CONFIG, BARE).push_back_weight for n in (1, 3, 4)] == [1.5, 1.5, 1.0]
+    assert plan(past, CONFIG, BARE).caution == 1.0
+
+
 def shown(candidate: int, twins: int = 4, taught: int = 3, kind: str = "dates") -> list[KindShown]:
     return [KindShown(kind, twins, 2, candidate, taught)]
 
@@ -191,6 +255,37 @@ def test_a_kind_that_stays_at_chance_is_given_up_after_enough_twins_of_it() -> N
     assert "dates" not in plan(lost, CONFIG, BARE).kinds
     untrained = [night(n, learned=0.03, shown=shown(2, taught=0)) for n in range(1, 11)]
     assert "dates" in plan(untrained, CONFIG, BARE).kinds
+
+
+def test_a_kind_that_was_good_or_given_up_does_not_come_back_by_the_passing_of_nights() -> None:
+    one = [*shown(1, twins=1, taught=0), *shown(0, twins=1, taught=0, kind="sums")]
+    good = [*shown(4), *shown(2, taught=20, kind="sums")]
+    past = [night(n, learned=0.03, shown=good if n <= 10 else one) for n in range(1, 60)]
+    assert all({"dates", "sums"}.isdisjoint(plan(past[:n], CONFIG, BARE).kinds) for n in range(10, 60))
+
+
+def test_a_good_kind_that_fresh_twins_show_to_be_lost_again_is_trained_again() -> None:
+    past = [night(n, learned=0.03, shown=shown(4 if n <= 5 else 2, taught=0)) for n in range(1, 11)]
+    assert "dates" not in plan(past[:5], CONFIG, BARE).kinds
+    assert "dates" in plan(past, CONFIG, BARE).kinds
+
+
+def test_a_kind_is_not_given_up_for_what_was_never_kept() -> None:
+    kept = [night(n, learned=0.03, shown=shown(2, twins=8, taught=5)) for n in range(1, 4)]
+    lost = [night(n, "inconclusive", shown=shown(2, taught=60)) for n in (4, 6)]
+    assert "dates" in plan([*kept, lost[0], night(5, learned=0.03), lost[1]], CONFIG, BARE).kinds
+    half = [night(n, learned=0.03, scale=0.5, shown=shown(4, twins=8, taught=60)) for n in range(1, 8)]
+    assert [n for n in range(8) if "dates" not in plan(half[:n], CONFIG, BARE).kinds] == [7]  # 7 · 30 twins
+
+
+def test_kinds_that_no_dose_moves_are_left_as_they_are_and_the_next_begin_small() -> None:
+    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    flat = [night(n, shown=[*shown(14, 16, 9, "notes"), *shown(14, 16, 9, "lists")]) for n in range(1, 11)]
+    assert plan(flat[:9], CONFIG, found).rate == 10
+    after = plan(flat, CONFIG, found)
+    assert (after.behavioural, after.rate) == (20, 1.0)
+    assert {"notes", "lists"}.isdisjoint(after.kinds)
+    assert "no dose that is kept taught more of it" in why(after, "kinds")
 
 
 def test_dreams_are_bare_until_fresh_ones_are_told_apart() -> None:
@@ -243,6 +338,12 @@ def test_the_next_step_from_what_is_good_comes_first() -> None:
     assert "entries: next, because its easier form is told apart well." in why(tonight, "kinds")
 
 
+def test_a_plan_from_before_the_base_was_asked_says_that_it_will_be() -> None:
+    assert "asked first" in why(plan([], CONFIG, BARE), "kinds")
+    never = CONFIG.model_copy(update={"adapt": Adapt(survey_twins=0)})
+    assert why(plan([], never, BARE), "kinds") == "As configured."
+
+
 def test_every_kind_is_trained_before_the_base_was_asked_and_then_those_it_was_not_asked_about_first() -> None:
     assert plan([], CONFIG, BARE).kinds == KINDS
     assert "dates" not in plan([], CONFIG, Standing((asked("dates", 20, 10),))).kinds
@@ -272,29 +373,73 @@ def test_a_budget_that_is_nearly_spent_begins_at_the_base_again_and_says_which()
     assert tonight.act == "rebase"
     assert "By night 2 perplexity.prose has used 85%" in tonight.reason
     margins = applied(CONFIG, tonight).gate.tonight.model_dump()
-    assert margins["weights"] == CONFIG.gate.since_base.model_dump()["weights"]
+    assert margins["weights"] == 2 * CONFIG.gate.since_base.model_dump()["weights"]  # both ends may be as far
 
 
 def test_a_step_that_only_a_bound_since_the_base_stopped_has_spent_the_budget() -> None:
     assert plan([drifted(1.2, outcome="reverted")], CONFIG, BARE).act == "rebase"
     fell = night(1, "reverted", more=[measure("perplexity.prose", -0.03, 0.001)])  # tonight already
     assert plan([fell], CONFIG, BARE).act == "train"
+    wide = replace(measure("perplexity.prose", 0.0), since_base=Change(-0.012, -0.021, -0.003, 0.02))
+    assert plan([night(1, "reverted", more=[wide])], CONFIG, BARE).act == "train"  # not by far
 
 
 def test_where_the_base_serves_there_is_nothing_to_learn_again() -> None:
     assert plan([drifted(0.9)], CONFIG, Standing(serving=False)).act == "train"
 
 
-@pytest.mark.parametrize("outcome", ["kept", "reverted"])
-def test_a_rebase_is_not_repeated_before_calm_nights_and_ever_fewer_times(outcome: str) -> None:
-    past = [drifted(0.9)]
-    acts = []
-    for number in range(2, 12):
-        tonight = plan(past, CONFIG, BARE)
-        acts.append(tonight.act)
-        again = tonight.act == "rebase"
-        past.append(drifted(0.9, number, outcome if again else "kept", rebased=again))
-    assert acts == ["rebase", *["train"] * 3, "rebase", *["train"] * 5]
+def acts(outcome: str, rebased: str, count: int) -> list[str]:
+    """What is planned where nights that have spent the budget, and rebases, end so."""
+    past, found = [drifted(0.9)], []
+    for number in range(2, 2 + count):
+        found.append(plan(past, CONFIG, BARE).act)
+        again = found[-1] == "rebase"
+        past.append(drifted(1.2 if outcome != "kept" else 0.9, number, rebased if again else outcome, rebased=again))
+    return found
+
+
+@pytest.mark.parametrize("rebased", ["kept", "reverted", "failed", "nothing to learn"])
+def test_a_rebase_is_not_repeated_before_other_nights_and_ever_fewer_times(rebased: str) -> None:
+    assert acts("kept", rebased, 10) == ["rebase", *["train"] * 3, "rebase", *["train"] * 5]
+
+
+def test_a_rebase_that_was_ended_from_outside_is_tried_again() -> None:
+    assert acts("kept", "interrupted", 3) == ["rebase"] * 3
+
+
+def test_a_budget_that_no_rebase_frees_ends_in_a_question_that_names_it() -> None:
+    assert acts("inconclusive", "reverted", 7) == ["rebase", *["train"] * 3, "rebase", "stop", "stop"]
+    past = [drifted(0.9), drifted(0.9, 2, rebased=True), *(drifted(1.2, n, "inconclusive") for n in (3, 4, 5))]
+    past += [replace(drifted(0.9, 6, "reverted"), rebased=True)]
+    assert plan(past, CONFIG, BARE).act == "stop"
+    past += [replace(drifted(1.2, 7, "inconclusive"), looked_at=True), *(drifted(1.2, n, "reverted") for n in (8, 9))]
+    assert plan(past, CONFIG, BARE).act == "train"
+    stopped = plan([*past, drifted(1.2, 10, "reverted")], CONFIG, BARE)
+    assert stopped.act == "stop"
+    assert "By night 10 perplexity.prose has used 120%" in stopped.reason
+
+
+def test_a_rebase_that_is_not_kept_says_nothing_of_the_dose() -> None:
+    past = [*nights(5), drifted(0.9, 6)]
+    usual = plan(past, CONFIG, BARE)
+    after = plan([*past, drifted(0.9, 7, "reverted", rebased=True)], CONFIG, BARE)
+    assert (after.behavioural, after.rate, after.caution) == (usual.behavioural, usual.rate, usual.caution)
+
+
+def test_a_rebase_learns_at_the_rates_that_its_nights_had() -> None:
+    first = night(1, learned=0.03, dose=Dose(20, 20, 1.0, 1.0))
+    half = replace(drifted(0.9, 2), scale=0.5, dose=Dose(200, 200, 4.0, 0.5))
+    lost = night(3, "reverted", dose=Dose(200, 200, 8.0, 1.0))
+    tonight = plan([first, lost, half], CONFIG, BARE)
+    assert tonight.act == "rebase"
+    assert (tonight.rate, tonight.caution) == (pytest.approx(220 / 120, abs=1e-3), 1.0)  # (20·1 + 100·2) / 120
+
+
+def test_a_night_that_somebody_took_back_is_as_if_it_had_not_been() -> None:
+    kept = [night(n, learned=0.03, shown=shown(4)) for n in range(1, 6)]
+    assert "dates" not in plan(kept, CONFIG, BARE).kinds
+    back = [replace(one, outcome="taken back") for one in [*kept, drifted(0.9, 6)]]
+    assert plan(back, CONFIG, BARE) == plan([], CONFIG, BARE)
 
 
 def test_what_a_rebase_learned_once_more_is_counted_once() -> None:
@@ -427,8 +572,8 @@ def test_a_model_that_bears_little_settles_below_what_it_cannot_bear() -> None:
 def test_an_escalation_that_is_reverted_is_tried_again_rarely() -> None:
     plans, past = lived(World(gain=0.0001, bears=60), 80)
     assert all(p.act == "train" for p in plans)
-    assert [n.outcome for n in past[20:]].count("reverted") <= 8
-    assert all(step(p) <= 60 for p in plans[60:])
+    assert [n.outcome for n in past[20:]].count("reverted") <= 2
+    assert sum(step(p) > 60 for p in plans[40:]) <= 1
 
 
 def test_a_forgetful_model_gets_more_replay_and_keeps_its_ability() -> None:
@@ -466,3 +611,109 @@ def test_a_gate_that_was_wrong_once_in_a_month_costs_little() -> None:
 def test_the_same_past_gives_the_same_plan() -> None:
     _, past = lived(World(gain=0.001, bears=60, forgets=0.01), 30)
     assert plan(past, CONFIG, BARE) == plan(tuple(past), CONFIG, BARE)
+
+
+@dataclass
+class School:
+    """A model that learns kind by kind, under a gate that takes parts, with a budget that drifting spends.
+
+    ``talent`` is what 20 pairs of a kind at the usual rate teach of it, in nats per token, up to ``full``; at 1 it
+    would always be told apart. ``bears`` is the step that is kept whole, of one twice as large half, of one four times
+    as large a quarter. A whole step as large as that spends ``drifts`` of what may be lost since the base; learning
+    everything once more from there costs ``anew`` of what that had cost.
+    """
+
+    talent: dict[str, float]
+    full: float = 1.0
+    bears: float = 200.0
+    drifts: float = 0.1
+    anew: float = 0.4
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
+    skill: dict[str, float] = field(default_factory=dict)
+    spent: float = 0.0
+
+    def night(self, number: int, tonight: Plan) -> PastNight:
+        if tonight.act == "rebase":
+            self.spent *= self.anew
+            return replace(drifted(self.spent, number), rebased=True)
+        scale = next((s for s in (1.0, 0.5, 0.25) if step(tonight) * s <= self.bears), 0.0)
+        kinds = {kind: step(tonight) / 20 / len(tonight.kinds) for kind in tonight.kinds}
+        gained = {kind: min(self.talent[kind] * size, self.full - self.at(kind)) for kind, size in kinds.items()}
+        drift = self.spent + self.drifts * step(tonight) * (scale or 1.0) / self.bears
+        outcome = "kept" if scale and drift <= 1 else "inconclusive"
+        learned = sum(gained.values()) / max(1, len(gained)) * (scale or 1.0) + self.rng.gauss(0, 0.002)
+        if outcome == "kept":
+            self.spent = drift
+            self.skill |= {kind: self.at(kind) + gain * scale for kind, gain in gained.items()}
+        lost = replace(
+            measure("perplexity.prose"), since_base=Change(-0.02 * drift, -0.02 * drift, -0.02 * drift, 0.02)
+        )
+        shown = [self.shown(kind, 16 if kind in kinds else 1, kind in kinds, tonight) for kind in KINDS]
+        dose = Dose(tonight.behavioural, tonight.behavioural, tonight.rate, tonight.caution)
+        return night(number, outcome, learned, 8, scale or 1.0, [lost], shown, dose=dose, shown_worse=0 < scale < 1)
+
+    def at(self, kind: str) -> float:
+        return self.skill.get(kind, 0.0)
+
+    def shown(self, kind: str, twins: int, taught: bool, tonight: Plan) -> KindShown:
+        won = sum(self.rng.random() < 0.5 + self.at(kind) / 2 for _ in range(twins))
+        gains = [self.rng.gauss(self.at(kind), 0.3) for _ in range(twins)]
+        squared = sum(gain * gain for gain in gains)
+        count = tonight.behavioural // 2 // len(tonight.kinds) * taught
+        return KindShown(kind, twins, twins // 2, won, count, sum(gains), squared)
+
+
+def schooled(school: School, count: int) -> tuple[list[Plan], list[PastNight]]:
+    found = tuple(asked(kind, 10 + round(6 * (school.talent[kind] > 0)), 10) for kind in KINDS)
+    plans: list[Plan] = []
+    past: list[PastNight] = []
+    for number in range(1, count + 1):
+        plans.append(plan(past, CONFIG, Standing(found)))
+        if plans[-1].act == "stop":
+            past[-1] = replace(past[-1], looked_at=True)  # somebody does, the next morning
+        trains = plans[-1].act in {"train", "rebase"}
+        past.append(school.night(number, plans[-1]) if trains else PastNight(number, plans[-1].act, 0, 1, (), ()))
+    return plans, past
+
+
+TALENTS = {"notes": 0.01, "lists": 0.006, "quotes": 0.01, "updates": 0.008, "entries": 0.008}
+
+
+def school(seed: int, **facts: float) -> School:
+    talent = dict.fromkeys(KINDS, 0.0) | TALENTS
+    return School(talent, rng=random.Random(seed), **facts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kind_after_kind_is_learned_under_a_gate_that_takes_parts_and_then_nothing_is_trained(seed: int) -> None:
+    one = school(seed)
+    plans, past = schooled(one, 200)
+    assert all(one.at(kind) > 0.85 for kind in TALENTS)
+    assert plans[-1].act == "skip"
+    assert {night.outcome for night in past} == {"kept", "skip"}
+    assert 1 <= [p.act for p in plans].count("rebase") <= 25
+    chance = {kind for kind in KINDS if kind not in TALENTS}
+    assert sum(p.behavioural for p in plans if set(p.kinds) <= chance) < sum(p.behavioural for p in plans) / 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_learning_ends_early_the_nights_end_too(seed: int) -> None:
+    plans, _ = schooled(school(seed, full=0.3), 200)
+    assert plans[-1].act == "skip"
+    assert "no dose that is kept taught more" in plans[-1].reason
+    assert max(step(p) for p in plans) <= 800
+
+
+def test_a_model_that_bears_little_learns_kind_by_kind_at_small_steps() -> None:
+    one = school(0, bears=30)
+    plans, past = schooled(one, 200)
+    assert all(step(p) <= 60 for p in plans[60:])
+    assert one.at("notes") > 0.8
+    assert {night.outcome for night in past} == {"kept"}
+
+
+def test_a_budget_that_learning_itself_spends_is_a_question_to_a_person_and_no_smaller_step() -> None:
+    plans, past = schooled(school(0, anew=1.0), 60)
+    assert [p.act for p in plans].count("rebase") <= 6
+    assert "stop" in {p.act for p in plans}
+    assert step(plans[-1]) == step(plans[[night.outcome for night in past].index("inconclusive")])

@@ -100,13 +100,16 @@ def test_where_the_budget_is_spent_the_kept_nights_are_learned_once_more_from_th
     ledger.close()
 
 
-def test_the_first_night_asks_once_what_the_base_could_be_taught(home: Home, config: Config) -> None:
+def test_the_base_is_asked_once_what_it_could_be_taught_and_before_anything_is_planned(
+    home: Home, config: Config
+) -> None:
     asking = config.adapt.model_copy(update={"survey_twins": 3})  # one to show, two to ask
     records = [run(home, config.model_copy(update={"adapt": asking})) for _ in range(2)]
     assert ["survey" in {stage["stage"] for stage in record.stages} for record in records] == [True, False]
-    found = History(home.ledger, home.lock).potentials()
+    found = History(home.ledger, home.lock).potentials(config.model)
     assert {one.kind for one in found} == set(config.night.kinds)
     assert all(one.twins == 2 for one in found)
+    assert all(record.plan and len(record.plan["kinds"]) == asking.kinds_at_once for record in records)
 
 
 def test_a_second_night_repeats_no_pair_and_no_scenario(home: Home, config: Config) -> None:

@@ -67,7 +67,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def asleep(ledger: Ledger, config: Config = CONFIG, held_out: HeldOut = lambda _: False) -> Dreaming:
     number = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
     index = ledger.path.with_name("novelty.db")
-    return Dreaming(number, 100 * number, config, config.night.kinds, ledger, index, held_out, False, Silent())
+    return Dreaming(number, 100 * number, config, config.night.kinds, (), ledger, index, held_out, False, Silent())
 
 
 def texts(twins: list[Twins]) -> set[str]:

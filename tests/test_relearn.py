@@ -7,7 +7,7 @@ import pytest
 
 from dreamloop.ledger.store import Ledger
 from dreamloop.paths import Home
-from dreamloop.records import ChatRow, Dreamed, Message, Scenario, Twins
+from dreamloop.records import ChatRow, Dreamed, Message, Plan, Scenario, Trial, Twins, Verdict
 from dreamloop.relearn import learned_by
 
 
@@ -59,3 +59,23 @@ def test_what_the_gate_asks_today_is_left_out_and_counted(ledger: Ledger) -> Non
     known = learned_by(ledger, 3, 100, lambda texts: any("Night 2" in text for text in texts))
     assert [one.right.twin for one in known.twins] == ["twin 3", "twin 1"]
     assert known.too_close == 2
+
+
+def test_of_a_night_that_was_kept_in_part_as_large_a_part_is_learned_again(ledger: Ledger) -> None:
+    more = Dreamed(tuple(twins(number) for number in (31, 32, 33, 34)), ())  # five in all
+    ledger.record_dream(3, more, "training")
+    whole = Trial(0, 1.0, "suite", (), (), Verdict("inconclusive", ()))
+    for trial in (whole, replace(whole, attempt=1, scale=0.5, verdict=Verdict("keep", ()))):
+        ledger.record_trial(3, trial)
+    known = learned_by(ledger, 3, 100, nothing)
+    assert [one.right.twin for one in known.twins] == ["twin 3", "twin 31", "twin 32", "twin 2", "twin 1"]
+
+
+def test_what_was_learned_again_once_is_learned_again_the_latest_first(ledger: Ledger) -> None:
+    night = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
+    ledger.take_up(night, learned_by(ledger, 3, 100, nothing).twins)
+    ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', '{}')", [night])
+    ledger.db.conn.commit()
+    ledger.record_model(night, "a", "cpu", "float32", 3, 0.0)
+    ledger.record_plan(night, Plan("rebase", 20, 1.0, 1.0, 0.25, 1.0, 0.5, (), (), ()))
+    assert [one.right.twin for one in learned_by(ledger, night, 5, nothing).twins] == ["twin 3", "twin 2"]

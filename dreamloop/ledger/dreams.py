@@ -12,7 +12,6 @@ from dreamloop.ledger.database import LedgerFile, context_json, context_of
 from dreamloop.records import Axis, Diversity, Dreamed, Scenario, Tally, Twins, Use
 
 _TRIES = 3  # nights that may take twins up before they are left alone
-_ABILITIES = ("arithmetic", "code")  # the gate's, which technical scenarios practise
 _SCENARIO = (
     "kind, template, side, twin, context, accept, push_back, truth, claim, axes, strength, worded_by, replies_by"
 )
@@ -64,25 +63,17 @@ class DreamRows(LedgerFile):
         return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in zip(rows, rows, strict=True)]
 
     def twins_of(self, night: int) -> list[Twins]:
-        """The twins that a night trained on, its own and those it took up."""
+        """The twins that a night trained on, its own and those it took up, those of later nights first."""
         rows = iter(self._rows(
             f"SELECT {_SCENARIO} FROM scenarios WHERE use = 'training' AND ? IN (SELECT night FROM trainings) "  # noqa: S608 - column names from above
-            "AND (night = ? OR twin IN (SELECT twin FROM taken_up WHERE night = ?)) ORDER BY rowid", [night] * 3,
+            "AND (night = ? OR twin IN (SELECT twin FROM taken_up WHERE night = ?)) ORDER BY night DESC, rowid",
+            [night] * 3,
         ))  # fmt: skip
         return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in zip(rows, rows, strict=True)]
 
     def take_up(self, night: int, twins: Sequence[Twins]) -> None:
         """Twins of an earlier night that this night means to train on."""
         self._write("taken_up", [{"twin": one.right.twin, "night": night} for one in twins])
-
-    def falling(self) -> frozenset[str]:
-        """Abilities that the gate last saw fall, tonight's interval or that since the base wholly below zero."""
-        rows = self._rows(
-            "SELECT name FROM measures WHERE (night, attempt) = "
-            "(SELECT night, attempt FROM measures ORDER BY night DESC, attempt DESC LIMIT 1) "
-            "AND (high < 0 OR base_high < 0)"
-        )
-        return frozenset(name.partition(".")[2] for (name,) in rows if name.startswith("capability.")) & {*_ABILITIES}
 
     def replay_prompts(self) -> list[str]:
         """The last user turn of every general row that was ever used."""

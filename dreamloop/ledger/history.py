@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamloop.errors import ConfigError, StateError
-from dreamloop.ledger.past import past_nights, potentials
+from dreamloop.ledger.past import past_nights, potentials, surveyed
 from dreamloop.lock import is_held
 from dreamloop.records import PastNight, Potential
 
@@ -121,9 +121,9 @@ class History:
         """What the nights so far tell tonight's plan; nothing in a ledger from before there were plans."""
         return past_nights(self._db) if self._knows("plans") else []  # a reader applies no migration
 
-    def potentials(self) -> list[Potential]:
-        """What the base model could be taught, where it was asked."""
-        return potentials(self._db) if self._knows("surveys") else []
+    def potentials(self, model: str) -> list[Potential]:
+        """What the base that the configuration calls so could be taught, where it was asked."""
+        return potentials(self._db, surveyed(self._db, model)) if self._knows("surveys") else []
 
     def last_diversity(self) -> Row | None:
         """How varied the latest dreams were; None where none was measured."""

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dreamloop.records import Change, KindShown, Measure, PastNight, Potential
+from dreamloop.records import Change, Dose, KindShown, Measure, PastNight, Potential
 
 # The trial that was judged last is the one that was kept or not.
 _LAST = "(SELECT night, max(attempt) FROM trials GROUP BY night)"
 REBASED = "(SELECT night FROM plans WHERE json_extract(plan, '$.act') = 'rebase')"  # began at the base once more
+_LINE = """
+line(night) AS (
+    SELECT generation FROM (SELECT generation FROM pointers ORDER BY rowid DESC LIMIT 1)
+    UNION SELECT incumbent FROM models JOIN line USING (night) WHERE incumbent IS NOT NULL
+)
+"""  # what serves now, and all that served when it was made: a person may have gone back behind the others
 _NIGHTS = f"""
-SELECT night, outcome,
+WITH RECURSIVE {_LINE}
+SELECT night,
+    CASE WHEN outcome = 'kept' AND EXISTS (SELECT 1 FROM pointers) AND night NOT IN (SELECT night FROM line
+            WHERE night IS NOT NULL) THEN 'taken back'
+        WHEN outcome = 'reverted' AND (night NOT IN (SELECT night FROM steps)
+            OR night IN (SELECT night FROM verdicts WHERE outcome = 'keep')) THEN 'failed'
+        ELSE outcome END,
     (SELECT count(*) FROM steps WHERE steps.night = endings.night AND phase != 'hold'),
     coalesce((SELECT scale FROM trials WHERE trials.night = endings.night ORDER BY attempt DESC LIMIT 1), 1.0),
     night IN (SELECT night FROM go_aheads),
     night IN {REBASED},
-    coalesce((SELECT outcome = 'revert' FROM trials WHERE trials.night = endings.night ORDER BY attempt LIMIT 1), 0)
-FROM endings ORDER BY night
+    coalesce((SELECT outcome = 'revert' FROM trials WHERE trials.night = endings.night ORDER BY attempt LIMIT 1), 0),
+    coalesce((SELECT json_array_length(report, '$.trained') FROM trainings WHERE trainings.night = endings.night), 0),
+    json_extract(plan, '$.behavioural'), json_extract(plan, '$.rate'), json_extract(plan, '$.caution')
+FROM endings LEFT JOIN plans USING (night) ORDER BY night
 """  # noqa: S608 - the constant above
 _MEASURES = f"""
 SELECT night, name, unit, base, incumbent, candidate, change, low, high, margin,
@@ -38,11 +53,16 @@ GROUP BY trainings.night, kind
 """
 
 
-def potentials(db: sqlite3.Connection, digest: str | None = None) -> list[Potential]:
-    """What a base model could be taught, by kind; that of the latest night for None."""
-    which = digest or next((row[0] for row in db.execute("SELECT digest FROM models ORDER BY night DESC LIMIT 1")), "")
-    rows = db.execute("SELECT kind, twins, plain, shown, known FROM surveys WHERE digest = ? ORDER BY kind", [which])
+def potentials(db: sqlite3.Connection, digest: str) -> list[Potential]:
+    """What a base model could be taught, by kind; nothing where it was not asked."""
+    rows = db.execute("SELECT kind, twins, plain, shown, known FROM surveys WHERE digest = ? ORDER BY kind", [digest])
     return [Potential(*row) for row in rows]
+
+
+def surveyed(db: sqlite3.Connection, model: str) -> str:
+    """The digest of the base that was asked last of those that the configuration called so; empty where none was."""
+    query = "SELECT digest FROM surveys JOIN nights USING (night) WHERE model = ? ORDER BY night DESC LIMIT 1"
+    return next((str(row[0]) for row in db.execute(query, [model])), "")
 
 
 def past_nights(db: sqlite3.Connection) -> list[PastNight]:
@@ -54,9 +74,12 @@ def past_nights(db: sqlite3.Connection) -> list[PastNight]:
     taught = {(night, kind): twins for night, kind, twins in db.execute(_TAUGHT)}
     shown = _shown(list(db.execute(_LESSONS)), taught)
     return [
-        PastNight(night, outcome, steps, scale, tuple(measures[night]), tuple(shown[night]), *map(bool, flags))
-        for night, outcome, steps, scale, *flags in db.execute(_NIGHTS)
-    ]
+        PastNight(
+            night, outcome, steps, scale, tuple(measures[night]), tuple(shown[night]), bool(looked), bool(rebased),
+            bool(worse), None if None in planned else Dose(pairs, *planned),
+        )
+        for night, outcome, steps, scale, looked, rebased, worse, pairs, *planned in db.execute(_NIGHTS)
+    ]  # fmt: skip
 
 
 def _measure(name: str, unit: str, base: float, incumbent: float, candidate: float, *rest: Any) -> Measure:
@@ -68,14 +91,18 @@ def _measure(name: str, unit: str, base: float, incumbent: float, candidate: flo
 
 def _shown(rows: Sequence[Sequence[Any]], taught: dict[tuple[int, str], int]) -> dict[int, list[KindShown]]:
     """Fresh scenarios by night and kind; an item is KIND/TWIN/SIDE, its score the push-back margin."""
-    won: dict[tuple[int, str], list[tuple[bool, bool]]] = defaultdict(list)
+    apart: dict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)  # by base and candidate
     for night, kind, wrong, right in _twins(rows):
-        won[night, kind].append((wrong[0] > right[0], wrong[1] > right[1]))
+        apart[night, kind].append((wrong[0] - right[0], wrong[1] - right[1]))
     found: dict[int, list[KindShown]] = defaultdict(list)
-    for night, kind in dict.fromkeys([*won, *taught]):
-        told = won.get((night, kind), [])
-        base, candidate = (sum(one[k] for one in told) for k in (0, 1))
-        found[night].append(KindShown(kind, len(told), base, candidate, taught.get((night, kind), 0)))
+    for night, kind in dict.fromkeys([*apart, *taught]):
+        told = apart.get((night, kind), [])
+        base, candidate = (sum(one[k] > 0 for one in told) for k in (0, 1))
+        gains = [after - before for before, after in told]
+        found[night].append(KindShown(
+            kind, len(told), base, candidate, taught.get((night, kind), 0), math.fsum(gains),
+            math.fsum(gain * gain for gain in gains),
+        ))  # fmt: skip
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamloop.ledger.database import context_json, context_of
 from dreamloop.ledger.dreams import DreamRows
-from dreamloop.ledger.past import REBASED, past_nights, potentials
+from dreamloop.ledger.past import REBASED, past_nights, potentials, surveyed
 from dreamloop.records import (
     ChatRow,
     Collected,
@@ -94,10 +94,15 @@ class Ledger(DreamRows):
         with self._guarded():
             return past_nights(self.db.conn)
 
-    def potentials(self, digest: str | None = None) -> list[Potential]:
-        """What a base model could be taught, by kind; that of the latest night for None."""
+    def potentials(self, digest: str) -> list[Potential]:
+        """What a base model could be taught, by kind; nothing where it was not asked."""
         with self._guarded():
             return potentials(self.db.conn, digest)
+
+    def surveyed(self, model: str) -> str:
+        """The digest of the base that was asked last under a configured name; empty where none was."""
+        with self._guarded():
+            return surveyed(self.db.conn, model)
 
     def record_survey(self, night: int, digest: str, found: Sequence[Potential]) -> None:
         """What was found of a base model's kinds; it is asked of each only once."""
@@ -144,6 +149,11 @@ class Ledger(DreamRows):
     def mined_of(self, night: int) -> list[Pair]:
         """The mined pairs that a night trained on."""
         return self._pairs("IN (SELECT digest FROM trained WHERE night = ?)", night)
+
+    def scale_of(self, night: int) -> float:
+        """The share of its step that a night was judged with last."""
+        found = self._rows("SELECT scale FROM trials WHERE night = ? ORDER BY attempt DESC LIMIT 1", [night])
+        return float(found[0][0]) if found else 1.0
 
     def replayed_of(self, night: int) -> list[ChatRow]:
         """The general rows that a night had."""

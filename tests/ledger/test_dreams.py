@@ -12,17 +12,13 @@ from dreamloop.ledger.schema import migrations
 from dreamloop.ledger.store import Ledger
 from dreamloop.records import (
     Axis,
-    Change,
     Diversity,
     Dreamed,
-    Measure,
     Message,
     Scenario,
     Skip,
     Tally,
-    Trial,
     Twins,
-    Verdict,
 )
 
 
@@ -93,25 +89,6 @@ def test_twins_of_a_night_that_trained_wait_for_nobody(ledger: Ledger) -> None:
     ledger.record_dream(done, Dreamed((twins(1),), ()), "training")
     ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', '{}')", [done])
     assert ledger.pending_twins() == []
-
-
-@pytest.mark.parametrize(
-    ("tonight", "since", "falling"),
-    [
-        ((-0.02, -0.01), (0.0, 0.1), {"code"}),
-        ((-0.01, 0.01), (-0.03, -0.01), {"code"}),
-        ((-0.01, 0.01), (-0.1, 0.1), set()),
-    ],
-)
-def test_an_ability_falls_where_an_interval_lies_below_zero(
-    ledger: Ledger, tonight: tuple[float, float], since: tuple[float, float], falling: set[str]
-) -> None:
-    def measure(name: str) -> Measure:
-        return Measure(name, "", 0, 0, 0, Change(0, *tonight, 0.1), Change(0, *since, 0.1), 5, 5)
-
-    measures = (measure("capability.code"), measure("perplexity.code"))
-    ledger.record_trial(night(ledger), Trial(0, 1.0, "suite", measures, (), Verdict("keep", ())))
-    assert ledger.falling() == falling
 
 
 def test_how_varied_the_nights_are_is_kept_and_no_night_is_told_twice(ledger: Ledger) -> None:

@@ -12,6 +12,7 @@ from dreamloop.paths import Home
 from dreamloop.records import (
     Change,
     Choice,
+    Dose,
     Dreamed,
     Evidence,
     KindShown,
@@ -30,7 +31,7 @@ from dreamloop.records import (
 CHANGE = Change(0.01, 0.005, 0.015, 0.02)
 LEARNED = Measure("lessons.discrimination", "nats/token", 0.0, 0.01, 0.02, CHANGE, CHANGE, 72, 30)
 WHY = Choice("tonight", "train", "There is something to learn.")
-PLAN = Plan("train", 20, 1.0, 1.0, 0.25, 1.0, 0.5, ("sums",), (WHY,))
+PLAN = Plan("train", 20, 1.0, 1.0, 0.25, 1.0, 0.5, ("sums",), (), (WHY,))
 
 
 @pytest.fixture
@@ -63,6 +64,7 @@ def lesson(kind: str, twin: str, wrong: tuple[float, float], right: tuple[float,
 def test_a_night_is_told_by_its_last_trial(ledger: Ledger) -> None:
     night = ended(ledger, trials=[trial(), trial(1, 0.5)])
     assert ledger.past() == [PastNight(night, "kept", 0, 0.5, (LEARNED,), ())]
+    assert (ledger.scale_of(night), ledger.scale_of(night + 1)) == (0.5, 1.0)
 
 
 @pytest.mark.parametrize(("first", "shown"), [("revert", True), ("inconclusive", False)])
@@ -81,7 +83,10 @@ def test_fresh_scenarios_are_counted_by_kind_for_base_and_candidate(ledger: Ledg
         *lesson("sums", "c", wrong=(0.3, 0.9), right=(0.2, 0.1)),  # both
     ]
     ended(ledger, trials=[trial(evidence=shown)])
-    assert ledger.past()[0].shown == (KindShown("dates", 2, 1, 1, 0), KindShown("sums", 1, 1, 1, 0))
+    dates, sums = ledger.past()[0].shown
+    # margins further apart than the base's: (0.4 - 0.1) - (0.1 - 0.2) = 0.4 and 0 - 0.1; (0.9 - 0.1) - 0.1 = 0.7
+    assert dates == KindShown("dates", 2, 1, 1, 0, pytest.approx(0.3), pytest.approx(0.17))
+    assert sums == KindShown("sums", 1, 1, 1, 0, pytest.approx(0.7), pytest.approx(0.49))
 
 
 def test_twins_that_were_trained_on_count_for_their_kind_and_others_do_not(ledger: Ledger) -> None:
@@ -151,16 +156,45 @@ def test_a_plan_comes_back_with_its_night(ledger: Ledger, home: Home) -> None:
     assert found["choices"][0] == {"knob": "tonight", "value": "train", "why": "There is something to learn."}
 
 
-def test_a_survey_is_of_one_base_and_the_latest_nights_base_is_meant_where_none_is_named(ledger: Ledger) -> None:
+def test_a_survey_is_of_one_base_and_a_name_means_the_one_that_was_asked_last(ledger: Ledger) -> None:
     first, second = Potential("dates", 20, 15, 12, 18), Potential("dates", 20, 9, 11, 10)
     for base, found in (("a", first), ("b", second)):
-        night = ended(ledger)
-        ledger.record_model(night, base, "cpu", "float32", None, 0.0)
-        ledger.record_survey(night, base, [found])
+        ledger.record_survey(ended(ledger), base, [found])
     assert (ledger.potentials("a"), ledger.potentials("b"), ledger.potentials("c")) == ([first], [second], [])
-    assert ledger.potentials() == [second]
+    assert (ledger.surveyed("tiny"), ledger.surveyed("another")) == ("b", "")
 
 
-def test_reading_without_writing_gives_the_same_past(ledger: Ledger, home: Home) -> None:
-    ended(ledger, trials=[trial(evidence=lesson("sums", "c", wrong=(0.3, 0.9), right=(0.2, 0.1)))])
-    assert History(home.ledger, home.lock).past() == ledger.past()
+def test_a_night_has_the_dose_that_it_trained_and_the_one_that_was_planned(ledger: Ledger) -> None:
+    night = stacked(ledger, None, replace(PLAN, behavioural=50, rate=2.0, caution=0.5))
+    ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', ?)", [night, json.dumps({"trained": ["a", "b", "c"]})])
+    ledger.db.conn.commit()
+    ended(ledger)
+    assert [one.dose for one in ledger.past()] == [Dose(3, 50, 2.0, 0.5), None]
+
+
+def test_nights_behind_which_a_person_went_back_are_taken_back_and_those_behind_a_rebase_are_not(
+    ledger: Ledger,
+) -> None:
+    first = stacked(ledger, None)
+    taken = stacked(ledger, first)
+    again = stacked(ledger, first, replace(PLAN, act="rebase"))
+    last = stacked(ledger, again)
+    assert {night.outcome for night in ledger.past()} == {"kept"}  # before anything was ever pointed at
+    outcomes = []
+    for generation in (last, taken, None):
+        ledger.record_pointer("2026-01-02T00:00:00+00:00", generation, None, "a test")
+        outcomes.append([night.outcome == "kept" for night in ledger.past()])
+    assert outcomes == [[True, False, True, True], [True, True, False, False], [False] * 4]
+
+
+def test_what_no_training_was_to_blame_for_is_failed(ledger: Ledger) -> None:
+    untrained = ended(ledger, "reverted")  # its items could not be read
+    steps = json.dumps({"steps": [{"phase": "dpo"}]})
+    refused, worse = ended(ledger, "reverted"), ended(ledger, "reverted")
+    for night, outcome in ((refused, "keep"), (worse, "revert")):
+        ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', ?)", [night, steps])
+        ledger.db.conn.commit()
+        ledger.record_verdict(night, Verdict(outcome, ("because",)))  # type: ignore[arg-type]
+    assert [(night.number, night.outcome) for night in ledger.past()] == [
+        (untrained, "failed"), (refused, "failed"), (worse, "reverted"),
+    ]  # fmt: skip
