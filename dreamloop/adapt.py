@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dreamloop.config import Config
-from dreamloop.course import Course, after, beginning, due, pairs_of_level, rate_of
+from dreamloop.course.budget import due
+from dreamloop.course.state import Course, beginning, pairs_of_level, rate_of
+from dreamloop.course.walk import after
 from dreamloop.dream.kinds import EASIER, TECHNICAL
 from dreamloop.finetune.recipe import batch_size, recipe_of
 from dreamloop.records import Act, Choice, Dose, KindShown, PastNight, Plan, Potential, Standing

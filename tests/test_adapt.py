@@ -9,7 +9,7 @@ import pytest
 
 from dreamloop.adapt import applied, plan, wilson
 from dreamloop.config import Adapt, Config, Night
-from dreamloop.course import too_little
+from dreamloop.course.size import too_little
 from dreamloop.records import Change, Dose, KindShown, Measure, PastNight, Plan, Potential, Standing
 
 CONFIG = Config()
@@ -398,13 +398,9 @@ def acts(outcome: str, rebased: str, count: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("rebased", ["kept", "reverted", "failed", "nothing to learn"])
+@pytest.mark.parametrize("rebased", ["kept", "reverted", "failed", "interrupted", "nothing to learn"])
 def test_a_rebase_is_not_repeated_before_other_nights_and_ever_fewer_times(rebased: str) -> None:
     assert acts("kept", rebased, 10) == ["rebase", *["train"] * 3, "rebase", *["train"] * 5]
-
-
-def test_a_rebase_that_was_ended_from_outside_is_tried_again() -> None:
-    assert acts("kept", "interrupted", 3) == ["rebase"] * 3
 
 
 def test_a_budget_that_no_rebase_frees_ends_in_a_question_that_names_it() -> None:

@@ -1,0 +1,44 @@
+"""What falls is replayed more, and less again step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dreamloop.config import Config
+from dreamloop.course.state import Course
+from dreamloop.records import PastNight
+
+_ABLE = ("capability.", "perplexity.")  # what falls where something is forgotten
+
+
+def replayed(course: Course, night: PastNight, config: Config) -> Course:
+    """More general examples while something falls, and step by step back when all is calm."""
+    knobs, usual = config.adapt, config.night.replay_share
+    if now := _fell(night):
+        fell = tuple(dict.fromkeys((*course.fell, *now)))
+        why = " ".join(f"{' and '.join(names)} {said}." for said, names in _told(night, now).items() if names)
+        return replace(course, replay=max(usual, knobs.replay_most), clean=0, fell=fell, why_replay=why)
+    course = replace(course, clean=course.clean + (night.outcome == "kept"))
+    if course.replay <= usual or course.clean < knobs.calm:
+        return course
+    why = f"Back towards {usual:g}: {course.clean} nights were kept without a fall."
+    less = round(max(usual, course.replay - knobs.replay_back), 4)
+    return replace(course, replay=less, fell=course.fell if less > usual else (), why_replay=why)
+
+
+def _fell(night: PastNight) -> list[str]:
+    """Abilities that are surely below yesterday's or the base by more than half of what they may lose to it."""
+    return [
+        measure.name for measure in night.measures
+        if measure.name.startswith(_ABLE) and not measure.informative
+        and any(one.high < 0 and one.change < -one.margin / 2 for one in (measure.tonight, measure.since_base))
+    ]  # fmt: skip
+
+
+def _told(night: PastNight, fell: Sequence[str]) -> dict[str, list[str]]:
+    tonight = [measure.name for measure in night.measures if measure.name in fell and measure.tonight.high < 0]
+    return {
+        f"fell in night {night.number}": tonight,
+        f"lay below the base after night {night.number}": [name for name in fell if name not in tonight],
+    }

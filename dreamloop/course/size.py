@@ -1,0 +1,142 @@
+"""How large a step: more where nights changed too little, half where one was too much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dreamloop.config import Config
+from dreamloop.course.budget import lost_to_budget
+from dreamloop.course.state import LONGEST, Course, Seen, doses, noise_of, pairs_of_level, rate_of
+from dreamloop.records import Change, PastNight
+
+_LEARNED = "lessons.discrimination"
+_SLOWER = 5  # times as patient where a larger step was reverted before, and twice as often with every further time
+_REFUSED = 2  # times that a rise is reverted before the kinds it was for are left as they are
+_CAUTIONS = (1.0, 0.5, 0.25)  # factors on the learning rates
+
+
+def too_little(changes: Sequence[Change], least: float) -> bool:
+    """Whether several nights' changes together cannot be told from nothing, or are less than ``least`` a night.
+
+    Their sum is noise where its interval reaches down to zero.
+    """
+    total = sum(change.change for change in changes)
+    return not (total > noise_of(changes) and total >= least * len(changes))
+
+
+def reverted(course: Course, night: PastNight, config: Config) -> Course:
+    """Never again as it was: back to the level that was kept, or half as large where this one had been."""
+    course = replace(course, reverted=(*course.reverted, night.number))
+    why = f"Night {night.number} was not kept, so its pairs are set aside and the next step is smaller."
+    if lost_to_budget(night, config.adapt):
+        return course  # not too large: the way to here was
+    if course.proven or not course.level:
+        return smaller(course, why, config)
+    again = course.refused + 1 if course.ceiling == course.level else 1
+    return replace(
+        _turned(course), level=course.level - 1, proven=True, ceiling=course.level, refused=again, why_dose=why
+    )
+
+
+def smaller(course: Course, why: str, config: Config) -> Course:
+    """Half as large: by shorter steps, and where these are as short as may be by a lower level."""
+    course = replace(_turned(course), setbacks=course.setbacks + 1, why_caution=why)
+    shorter = [caution for caution in _CAUTIONS if caution < course.caution]
+    if shorter:
+        return replace(course, caution=shorter[0])
+    if not course.level:
+        return course
+    half, below = _size(course.level, course.caution, config) / 2, course.level - 1
+    fits = [caution for caution in _CAUTIONS if _size(below, caution, config) <= half]
+    return replace(course, level=below, ceiling=course.level, refused=0, caution=(*fits, _CAUTIONS[-1])[0])
+
+
+def _size(level: int, caution: float, config: Config) -> float:
+    return pairs_of_level(level, config) * rate_of(level, config.adapt) * caution
+
+
+def _turned(course: Course) -> Course:
+    """The step's size changes; what was seen of the last one says nothing of the next."""
+    return replace(course, window=(), since=0)
+
+
+def calm(course: Course, night: PastNight, config: Config) -> Course:
+    """After calm nights a smaller step doubles again; each setback asks for twice as many, so that it settles.
+
+    Many of them, and a setback is forgotten.
+    """
+    needed = config.adapt.calm * min(2 ** max(0, course.setbacks - 1), LONGEST)
+    if course.caution < 1 and course.since >= needed:
+        why = f"{course.since} calm nights up to night {night.number}, so the step doubles again."
+        return replace(_turned(course), caution=course.caution * 2, why_caution=why)
+    if course.setbacks and course.since >= config.adapt.calm * LONGEST:
+        course = replace(course, setbacks=course.setbacks - 1, since=0)
+    return _sized(course, night, config)
+
+
+def _sized(course: Course, night: PastNight, config: Config) -> Course:
+    """What the nights of the present size have changed together: enough, too little, nothing, or the wrong way."""
+    learned, knobs = night.measure(_LEARNED), config.adapt
+    if learned is None or night.scale < 1 or not _of_this_size(course, night, config):
+        return course  # the gate took only a part: of a larger step it would take no more
+    times = _patience(course)
+    window = (*course.window, Seen(learned.tonight, night.steps))[-knobs.patience * times :]
+    course = replace(course, window=window)
+    steps, fewest = sum(seen.steps for seen in window), min(2, knobs.patience)
+    if len(window) < knobs.patience * times and (len(window) < fewest * times or steps < knobs.steps * times):
+        return course
+    changes = [seen.learned for seen in window]
+    total, noise = sum(change.change for change in changes), noise_of(changes)
+    nights = f"{len(window)} nights up to night {night.number} changed {_LEARNED} by {total:+.4f} together"
+    if total < -noise:
+        return smaller(course, f"{nights}, the wrong way, so the next step is half as large.", config)
+    taught = [shown.kind for shown in night.shown if shown.taught]
+    if _may_rise(course, bool(taught), config):
+        little = too_little(changes, knobs.least)
+        return replace(_risen(course), why_dose=f"{nights}, too little.") if little else course
+    if taught and total <= noise:
+        return _exhausted(course, taught, nights)
+    largest = course.level >= _highest(config) and too_little(changes, knobs.least)
+    return replace(course, why_dose=f"The largest dose there is; {nights}.") if largest else course
+
+
+def _patience(course: Course) -> int:
+    """How many times as many nights are asked, where a rise was reverted before, or must wait for calm nights."""
+    if course.ceiling is not None and course.level + 1 >= course.ceiling:
+        return _SLOWER * min(1 << max(0, course.refused - 1), LONGEST)
+    return 1 if course.caution >= 1 and not course.weaker else _SLOWER
+
+
+def _may_rise(course: Course, known: bool, config: Config) -> bool:
+    """Whether there is a larger dose that may be kept. One that was refused again and again is only tried once more
+    where it is not ``known`` what was taught, so that nothing else could be taught instead."""
+    refused = course.level + 1 == course.ceiling and course.refused >= _REFUSED and known
+    return course.level < _highest(config) and course.caution >= 1 and not course.weaker and not refused
+
+
+def _risen(course: Course) -> Course:
+    return replace(_turned(course), level=course.level + 1, proven=False)
+
+
+def _exhausted(course: Course, taught: Sequence[str], nights: str) -> Course:
+    """Tonight's kinds have come as far as they can, and the next ones begin as all do."""
+    why = f"{nights}, nothing, and no larger dose is left for {', '.join(taught)}; what comes next begins small."
+    exhausted = tuple(dict.fromkeys((*course.exhausted, *taught)))
+    return replace(_turned(course), level=0, proven=True, ceiling=None, refused=0, exhausted=exhausted, why_dose=why)
+
+
+def _of_this_size(course: Course, night: PastNight, config: Config) -> bool:
+    """Whether the night trained what the course asks for now: its plan may have been another, its logs poor."""
+    dose = night.dose
+    if dose is None:  # a ledger from before there were plans
+        return True
+    planned = (pairs_of_level(course.level, config), rate_of(course.level, config.adapt), course.caution)
+    return (dose.planned, dose.rate, dose.caution) == planned and 2 * dose.pairs >= dose.planned
+
+
+def _highest(config: Config) -> int:
+    """The level at which neither the dose nor the rate would rise any more."""
+    knobs = config.adapt
+    return max(len(doses(config)) - 1, math.ceil(math.log(knobs.rate_most) / math.log(knobs.rate_growth)))
