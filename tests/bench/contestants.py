@@ -19,7 +19,7 @@ from dreamloop.ledger.store import Ledger
 from dreamloop.log import Silent, setup
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.paths import Home, default_home
-from dreamloop.records import Recipe
+from dreamloop.records import Pair, Recipe
 
 
 def config_of(pool: Path, logs: Path, seed: int) -> Config:
@@ -57,8 +57,7 @@ def imitate(home: Home, place: Path, config: Config, nights: int) -> None:
         after = place / f"{k:02d}"
         if not (after / "adapter_model.safetensors").is_file():
             shutil.rmtree(after, ignore_errors=True)
-            dreamed = [pair for twins in ledger.twins_of(night) for pair in pairs_of(twins)]
-            pairs = [*ledger.mined_of(night), *dreamed]
+            pairs = learned_first(ledger, night)
             if pairs:
                 recipe = at_its_rates(ledger, night, recipe_of(config.finetune, config.seed))
                 naive_night(str(ensure_bundled(home.models, Silent())), before, after, pairs, recipe)
@@ -66,6 +65,13 @@ def imitate(home: Home, place: Path, config: Config, nights: int) -> None:
                 shutil.copytree(before, after)
         before = after if after.is_dir() else before
     ledger.close()
+
+
+def learned_first(ledger: Ledger, night: int) -> list[Pair]:
+    """What a night trained on that no night before had: nothing where all was learned once more from the base."""
+    if any(past.rebased for past in ledger.past() if past.number == night):
+        return []
+    return [*ledger.mined_of(night), *(pair for twins in ledger.twins_of(night) for pair in pairs_of(twins))]
 
 
 def ended_nights(home: Home) -> list[tuple[int, int | None]]:

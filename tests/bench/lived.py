@@ -87,7 +87,7 @@ def lived(
             if not all(map(math.isfinite, numbers.values())):
                 raise ValueError(f"{who} has a score in {channel} that is no number; there is nothing to compare.")
     twins: Counter[str] = Counter()
-    for night in (night for night in ledger.past() if not night.rebased):
+    for night in (night for night in ledger.past() if not night.rebased and night.number in ended):
         twins.update({shown.kind: shown.taught for shown in night.shown})
     nights = (LivedNight(*row) for row in ledger.db.execute(_NIGHTS))
     return Lived(

@@ -4,8 +4,8 @@ Four contestants on the same logs and the same dreams: the base model; the base 
 be written; a loop of TRL's trainers without replay, anchor or gate (`naive`); and dreamloop, whole nights as people run
 them. Before the first night, halfway and after the last each is asked the gate's probes, whose templates,
 facts and wordings are in no dream and which offer both sides the same replies, and public sets that nothing is trained
-on (`public`). A figure has a mean over the seeds and a 90 % interval of a bootstrap over seeds and templates; ``gain``
-is the same against the base, on the same items.
+on (`public`). A figure has a mean over the seeds and a 90 % interval (`figures`); ``gain`` is the same against the
+base, on the same items.
 
     python tests/bench/nights.py --data FOLDER [--logs FOLDER] [--seeds 3] [--nights 10]   runs what is not finished yet
     python tests/bench/nights.py --report                                                  prints the last finished run
@@ -75,10 +75,10 @@ def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]
 
 def above_noise(nights: Sequence[LivedNight]) -> int | None:
     """Pairs that kept nights had trained on when fresh scenarios were first surely told apart better than by the base,
-    and from then on in every kept night; None where that never came."""
+    and from then on in every kept night; None where that never came. Of a step kept in part as large a part counts."""
     those_kept = [night for night in nights if night.outcome == "kept" and night.act != "rebase"]
     surely = [k for k in range(len(those_kept)) if all(night.surely for night in those_kept[k:])]
-    return sum(night.pairs for night in those_kept[: surely[0] + 1]) if surely else None
+    return round(sum(night.pairs * night.scale for night in those_kept[: surely[0] + 1])) if surely else None
 
 
 def measured(
