@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 
 from dreamloop.config import Config
 from dreamloop.course.budget import due
+from dreamloop.course.size import turned_to
 from dreamloop.course.state import Course, beginning, pairs_of_level, rate_of
 from dreamloop.course.walk import after
 from dreamloop.dream.kinds import EASIER, TECHNICAL
 from dreamloop.finetune.recipe import batch_size, recipe_of
-from dreamloop.records import Act, Choice, Dose, KindShown, PastNight, Plan, Potential, Standing
+from dreamloop.records import Act, Choice, KindShown, PastNight, Plan, Potential, Standing
 
 _Z = 1.645  # 5 % outside on each side
 
@@ -91,9 +92,10 @@ def wilson(won: int, of: int) -> tuple[float, float]:
 def _tonight(
     course: Course, past: Sequence[PastNight], dreams: _Dreams, config: Config, standing: Standing
 ) -> Plan:  # fmt: skip
+    course = turned_to(course, dreams.kinds)
     if due(course, config.adapt) and standing.serving:  # before a stop: it may be what the nights were lost to
         why = f"{course.spent} So the nights that were kept are learned once more, in one adapter from the base."
-        return _as_it_was_learned(_recipe("rebase", why, course, config, dreams), past)
+        return _as_it_was_learned(_recipe("rebase", why, course, config, dreams), past, config)
     if len(course.reverted) >= config.adapt.reverts_most:
         nights = ", ".join(map(str, course.reverted))
         why = (
@@ -102,29 +104,31 @@ def _tonight(
             f"'dreamloop show {course.reverted[-1]}', then 'dreamloop plan --go-on'."
         )
         return _recipe("stop", why, course, config, dreams)
-    if not dreams.kinds and not standing.waiting:
+    if not dreams.kinds and not min(standing.waiting, int(config.night.behavioural * config.night.mined_share)):
         return _recipe("skip", f"Nothing to gain: {dreams.why_kinds}", course, config, dreams)
     return _recipe("train", "There is something to learn.", course, config, dreams)
 
 
-def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight]) -> Plan:
-    """At the rates of the nights that are learned once more: their mean over the pairs that were kept."""
+def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config) -> Plan:
+    """At the rates of the nights that are learned once more: their means over the pairs that were kept."""
     had = [(night.dose, night.scale) for night in _kept(past) if night.dose and night.dose.pairs and not night.rebased]
-    if not had:
+    pairs = sum(dose.pairs * scale for dose, scale in had)
+    if not pairs:
         return tonight
-    rate = round(_mean_rate(had), 3)
+    caution = round(sum(dose.pairs * scale * dose.caution for dose, scale in had) / pairs, 3)
+    rate = round(sum(dose.pairs * scale * dose.caution * dose.rate for dose, scale in had) / pairs / caution, 3)
+    average = "As those nights had it, on average over their pairs."
     told = {
-        "finetune.dpo_learning_rate": (f"×{rate:g}", "As those nights had it, on average over their pairs."),
-        "all learning rates": ("×1", "It is in that average."),
+        "night.behavioural": (f"up to {config.adapt.rebase_pairs}", "All that was kept, the latest first."),
+        "finetune.dpo_learning_rate": (f"×{rate:g}", average),
+        "all learning rates": (f"×{caution:g}", average),
+        "kinds": ("as they were", "What was learned is learned again."),
     }
-    choices = (replace(one, value=told[one.knob][0], why=told[one.knob][1]) if one.knob in told else one
-               for one in tonight.choices)  # fmt: skip
-    return replace(tonight, rate=rate, caution=1.0, choices=tuple(choices))
-
-
-def _mean_rate(had: Sequence[tuple[Dose, float]]) -> float:
-    weights = [dose.pairs * scale for dose, scale in had]
-    return sum(w * dose.rate * dose.caution for w, (dose, _) in zip(weights, had, strict=True)) / sum(weights)
+    choices = tuple(
+        replace(one, value=told[one.knob][0], why=told[one.knob][1]) if one.knob in told else one
+        for one in tonight.choices
+    )
+    return replace(tonight, rate=rate, caution=caution, choices=choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +167,11 @@ def _kinds(
     """
     knobs = config.adapt
     won, asked = _told_apart(_kept(past), knobs.kind_twins)
-    good = [
-        kind for kind in config.night.kinds
-        if asked[kind] >= knobs.kind_twins and wilson(won[kind], asked[kind])[0] >= knobs.good
-    ]  # fmt: skip
+    good = [kind for kind in config.night.kinds if _good(kind, _kept(past), config)]
     lost = [kind for kind in config.night.kinds if kind not in good and _at_chance(kind, past, config)]
-    ended = [kind for kind in course.exhausted if kind in config.night.kinds and kind not in {*good, *lost}]
-    left = [kind for kind in config.night.kinds if kind not in {*good, *lost, *ended}]
+    open_ones = [kind for kind in config.night.kinds if kind not in {*good, *lost, *course.exhausted}]
+    left = [kind for kind in open_ones if kind not in course.resting] or open_ones
+    ended = [kind for kind in config.night.kinds if kind not in {*good, *lost, *left}]
     ranked = _promising(left, potentials, won, asked)
     steps = [kind for kind in ranked if EASIER.get(kind) in good]
     ranked = [*steps, *(kind for kind in ranked if kind not in steps)]
@@ -187,6 +189,20 @@ def _kinds(
     unknown = "As configured; the base is asked first what can be taught, and that may leave some of them."
     asks = knobs.survey_twins and not potentials
     return tuple(kind for kind in left if kind in first), why or (unknown if asks else "As configured.")
+
+
+def _good(kind: str, kept: Sequence[PastNight], config: Config) -> bool:
+    """Whether a kind's latest fresh twins were once surely told apart well, and never since surely worse than that."""
+    knobs, good = config.adapt, False
+    latest: list[tuple[int, int]] = []
+    for shown in (one for night in kept for one in night.shown if one.kind == kind and one.twins):
+        latest.append((shown.candidate, shown.twins))
+        while sum(twins for _, twins in latest[1:]) >= knobs.kind_twins:
+            latest = latest[1:]
+        won, asked = (sum(counts) for counts in zip(*latest, strict=True))
+        low, high = wilson(won, asked)
+        good = asked >= knobs.kind_twins and (high >= knobs.good if good else low >= knobs.good)
+    return good
 
 
 def _at_chance(kind: str, past: Sequence[PastNight], config: Config) -> bool:

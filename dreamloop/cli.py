@@ -190,7 +190,10 @@ def show_plan(home: Path | None, as_json: bool, config_path: Path | None, go_on:
     if go_on:
         _note_go_ahead(place)
     serving = pointed(place) is not None
-    standing = Standing(tuple(known.potentials(config.model)), known.pending(), serving) if known else Standing()
+    standing = Standing()
+    if known:
+        waiting = known.waiting(config.night.rewrites)
+        standing = Standing(tuple(known.potentials(config.model)), waiting, serving)
     tonight = plan(known.past() if known else [], config, standing)
     if as_json:
         _dump(asdict(tonight))

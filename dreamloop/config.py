@@ -328,6 +328,12 @@ class Adapt(Section):
     )
     give_up_after: Count = Field(200, description="Twins of a kind that are trained before it may be given up.")
 
+    @model_validator(mode="after")
+    def _doses_rise(self) -> Adapt:
+        if list(self.larger) != sorted(set(self.larger)):
+            raise ValueError(f"larger must rise, and {list(self.larger)} does not; sort it and name no dose twice")
+        return self
+
 
 class Gate(Section):
     """How the gate decides. A night is kept only if no interval reaches beyond what may be lost."""

@@ -173,9 +173,10 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     waiting = len(night.ledger.pending_pairs()) + len(corrections)
     if not (waiting or night.config.night.kinds):
         return Ending("nothing to learn", "No pair in the logs and no kind of scenario to dream.", serving)
-    tonight = _planned(night, waiting)
-    if tonight.act == "train" and _ask_the_base(night):
-        tonight = _planned(night, waiting)
+    base = night.ledger.called(night.config.model)
+    tonight = _planned(night, waiting, base)
+    if tonight.act == "train" and (asked := _ask_the_base(night, base)):
+        tonight = _planned(night, waiting, asked)
     night.ledger.record_plan(night.number, tonight)
     if tonight.act in {"skip", "stop"}:
         return Ending("nothing to learn", tonight.reason, serving)
@@ -191,29 +192,31 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
         return _publish(night, kept, " ".join(learned.verdict.reasons), now)
 
 
-def _planned(night: _Night, waiting: int) -> Plan:
-    found = night.ledger.potentials(night.ledger.surveyed(night.config.model))
+def _planned(night: _Night, waiting: int, base: str) -> Plan:
+    found = night.ledger.potentials(base)
     return plan(night.ledger.past(), night.config, Standing(tuple(found), waiting, night.incumbent is not None))
 
 
-def _ask_the_base(night: _Night) -> bool:
-    """Whether a base that no night has asked yet was asked what can be taught, before anything is planned for it.
+def _ask_the_base(night: _Night, base: str) -> str:
+    """The digest of a base that nobody had asked under this name what it can be taught, and now somebody has.
 
-    The model is gone again when this returns: the engine that writes may need the room.
+    Before anything is planned for it. The model is gone again when this returns: the engine that writes may need the
+    room. Empty where there was nothing to ask.
     """
     knobs = night.config.adapt
-    if not (knobs.enabled and knobs.survey_twins) or night.ledger.surveyed(night.config.model):
-        return False
+    if not (knobs.enabled and knobs.survey_twins) or night.ledger.potentials(base):
+        return ""
     try:
         suite = load_suite(night.config.gate.items, night.config.gate.shipped)
     except ConfigError:  # the night ends with this, a little later
-        return False
+        return ""
     with night.stage("load the base"):
         model = wake(night.config, night.home.models, None, None, night.seed, night.progress)
     _survey(night, model, _dreaming(night, suite))
+    digest = model.policy.digest
     del model
     free_memory()
-    return True
+    return digest
 
 
 def _learn(night: _Night, corrections: Sequence[Correction]) -> _Learned | Ending:

@@ -590,10 +590,11 @@ class PastNight:
 
     ``outcome`` is the ledger's word, but "failed" where nothing was trained or the server refused what the gate had
     kept, which says nothing of the training, and "taken back" where a person has gone back behind a night that was
-    kept. ``scale`` is the share of its step that was judged last, ``measures`` what that trial measured: nothing where
-    a step broke off. ``steps`` are its optimizer steps. ``looked_at`` says that somebody has looked since and let the
-    nights go on, ``rebased`` that it began at the base once more, ``shown_worse`` that its whole step was shown to be
-    worse, and not only left open. ``dose`` is None in a ledger from before there were plans.
+    kept, or behind the one that another stood on. ``scale`` is the share of its step that was judged last,
+    ``measures`` what that trial measured: nothing where a step broke off. ``steps`` are its optimizer steps.
+    ``looked_at`` says that somebody has looked since and let the nights go on, ``rebased`` that it began at the base
+    once more, ``shown_worse`` that its whole step was shown to be worse, and not only left open. ``dose`` is None in a
+    ledger from before there were plans.
     """
 
     number: int
@@ -610,6 +611,10 @@ class PastNight:
     def measure(self, name: str) -> Measure | None:
         """The measure of that name, where it was taken."""
         return next((measure for measure in self.measures if measure.name == name), None)
+
+    def taught(self) -> tuple[str, ...]:
+        """The kinds of scenario that it trained on."""
+        return tuple(shown.kind for shown in self.shown if shown.taught)
 
 
 @dataclass(frozen=True, slots=True)

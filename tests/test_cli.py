@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from dreamloop.config import Finetune
 from dreamloop.config_file import load_config
+from dreamloop.finetune.recipe import recipe_of
 from dreamloop.ledger.store import Ledger
 from dreamloop.lock import only_one_daemon, only_one_night
 from dreamloop.memory import Memory, write_memory
@@ -81,8 +83,9 @@ def test_plan_says_what_the_first_night_would_do_and_why(home: Home) -> None:
 
 def test_nights_that_were_not_kept_in_a_row_wait_until_somebody_says_go_on(with_nights: Home) -> None:
     ledger = Ledger(with_nights.ledger)
-    for night in (3, 4):
+    for night in (3, 4, 5):
         ledger.begin(f"2026-01-0{night}T03:30:00+00:00", 0, "{}", {}, "tiny")
+        ledger.record_broken(night, recipe_of(Finetune(), 0), [], [], [])
         ledger.end(night, f"2026-01-0{night}T03:40:00+00:00", "reverted", "because", None)
     ledger.close()
     home = str(with_nights.root)

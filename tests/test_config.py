@@ -76,6 +76,7 @@ def test_what_is_unset_depends_on_what_is_trained() -> None:
         ({"finetune": {"optim": "apollo_adamw"}}, "is for method 'full'"),
         ({"finetune": {"method": "full", "optim": "apollo_adamw", "carry_optimizer": True}}, "random projections"),
         ({"replay": {"base_answers": False}}, "names no source"),
+        ({"adapt": {"larger": [200, 50]}}, "larger must rise"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_with_the_reason(raw: dict[str, object], reason: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dreamloop.config import Adapt
 from dreamloop.course.state import LONGEST, Course
-from dreamloop.records import PastNight
+from dreamloop.records import Measure, PastNight
 
 _DRIFT = ("perplexity.", "geometry.")  # what is spent on the way from the base
 
@@ -32,28 +32,40 @@ def due(course: Course, knobs: Adapt) -> bool:
 
 def drifted(course: Course, night: PastNight, knobs: Adapt) -> Course:
     """What is spent by now; a night that was not kept leaves what was spent before it."""
-    spent = _spent(night, knobs.drift_most)
-    kept = night.outcome == "kept"
-    return replace(course, judged=course.judged + 1, spent=spent if kept else spent or course.spent)
+    spent = _spent(night, knobs.drift_most) if night.outcome == "kept" else _refused(night) or course.spent
+    return replace(course, judged=course.judged + 1, spent=spent)
+
+
+def lost_to_budget(night: PastNight) -> bool:
+    """Whether nothing but what was spent before stood in a night's way."""
+    return bool(_refused(night))
 
 
 def _spent(night: PastNight, most: float) -> str:
-    """A sentence about the budget since the base that is spent the furthest; empty where all have room left.
-
-    A night has spent the share of the margin that its estimate says; one that was not kept only where it was lost to
-    that bound and had kept to tonight's.
-    """
-    shares = {
-        measure.name: -measure.since_base.change / measure.since_base.margin for measure in night.measures
-        if measure.name.startswith(_DRIFT) and not measure.informative and measure.since_base.margin > 0
-        and (night.outcome == "kept" or (measure.tonight.holds and not measure.since_base.holds))
-    }  # fmt: skip
-    worst = max(shares, key=lambda name: shares[name], default="")
-    if not worst or shares[worst] < most:
+    """A sentence about the budget since the base that is spent the furthest; empty where all have room left."""
+    shares = {measure: share for measure, share in _shares(night).items() if measure.name.startswith(_DRIFT)}
+    worst = max(shares, key=lambda measure: shares[measure], default=None)
+    if worst is None or shares[worst] < most:
         return ""
-    return f"By night {night.number} {worst} has used {shares[worst]:.0%} of what it may lose since the base."
+    return f"By night {night.number} {worst.name} has used {shares[worst]:.0%} of what it may lose since the base."
 
 
-def lost_to_budget(night: PastNight, knobs: Adapt) -> bool:
-    """Whether nothing but what was spent before stood in a night's way."""
-    return bool(_spent(night, knobs.drift_most)) and all(measure.tonight.holds for measure in night.measures)
+def _refused(night: PastNight) -> str:
+    """A sentence about the bound since the base that stopped a night which kept to all of tonight's bounds."""
+    asked = [measure for measure in night.measures if not measure.informative]
+    lost = {measure: share for measure, share in _shares(night).items() if not measure.since_base.holds}
+    if not lost or not all(measure.tonight.holds for measure in asked):
+        return ""
+    worst = max(lost, key=lambda measure: lost[measure])
+    return (
+        f"Night {night.number} was lost to what {worst.name} had used of what it may lose since the base: "
+        f"{lost[worst]:.0%} by then, and up to {-worst.since_base.low / worst.since_base.margin:.0%} by its interval."
+    )
+
+
+def _shares(night: PastNight) -> dict[Measure, float]:
+    """What each measure has lost since the base, as a share of what it may."""
+    return {
+        measure: -measure.since_base.change / measure.since_base.margin
+        for measure in night.measures if not measure.informative and measure.since_base.margin > 0
+    }  # fmt: skip

@@ -20,11 +20,13 @@ def replayed(course: Course, night: PastNight, config: Config) -> Course:
         why = " ".join(f"{' and '.join(names)} {said}." for said, names in _told(night, now).items() if names)
         return replace(course, replay=max(usual, knobs.replay_most), clean=0, fell=fell, why_replay=why)
     course = replace(course, clean=course.clean + (night.outcome == "kept"))
-    if course.replay <= usual or course.clean < knobs.calm:
+    if not course.fell or course.clean < knobs.calm:
         return course
-    why = f"Back towards {usual:g}: {course.clean} nights were kept without a fall."
-    less = round(max(usual, course.replay - knobs.replay_back), 4)
-    return replace(course, replay=less, fell=course.fell if less > usual else (), why_replay=why)
+    less = round(course.replay - knobs.replay_back, 4)
+    calm = f"{course.clean} nights were kept without a fall."
+    if less <= usual:
+        return replace(course, replay=usual, fell=(), why_replay=f"As configured again: {calm}")
+    return replace(course, replay=less, why_replay=f"Back towards {usual:g}: {calm}")
 
 
 def _fell(night: PastNight) -> list[str]:

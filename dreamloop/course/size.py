@@ -26,12 +26,36 @@ def too_little(changes: Sequence[Change], least: float) -> bool:
     return not (total > noise_of(changes) and total >= least * len(changes))
 
 
+def turned_to(course: Course, kinds: Sequence[str]) -> Course:
+    """Other kinds than before, and none of those: they begin small, and what was seen says nothing of them.
+
+    After kinds that were learned their next steps come beside one that still is; so this is for those that were given
+    up, for which the dose had risen in vain.
+    """
+    if not kinds:
+        return course
+    if course.kinds and not {*kinds} & {*course.kinds} and course.level:
+        why = f"Small doses first: {', '.join(kinds)} were not trained before."
+        course = replace(_begun(course), why_dose=why)
+    return replace(course, kinds=tuple(kinds))
+
+
+def proven(course: Course, night: PastNight, config: Config) -> Course:
+    """A night of this size was kept; the level that was refused once is no ceiling any more."""
+    if not _of_this_size(course, night, config):
+        return course
+    reached = course.ceiling is not None and course.level >= course.ceiling and night.scale >= 1
+    return replace(
+        course, proven=True, ceiling=None if reached else course.ceiling, refused=0 if reached else course.refused
+    )
+
+
 def reverted(course: Course, night: PastNight, config: Config) -> Course:
     """Never again as it was: back to the level that was kept, or half as large where this one had been."""
     course = replace(course, reverted=(*course.reverted, night.number))
+    if lost_to_budget(night) or not _of_this_size(course, night, config):
+        return course  # not too large: the way to here was, or it is another's size
     why = f"Night {night.number} was not kept, so its pairs are set aside and the next step is smaller."
-    if lost_to_budget(night, config.adapt):
-        return course  # not too large: the way to here was
     if course.proven or not course.level:
         return smaller(course, why, config)
     again = course.refused + 1 if course.ceiling == course.level else 1
@@ -47,10 +71,12 @@ def smaller(course: Course, why: str, config: Config) -> Course:
     if shorter:
         return replace(course, caution=shorter[0])
     if not course.level:
-        return course
+        return replace(course, why_caution=f"{why} It is the smallest already.")
     half, below = _size(course.level, course.caution, config) / 2, course.level - 1
     fits = [caution for caution in _CAUTIONS if _size(below, caution, config) <= half]
-    return replace(course, level=below, ceiling=course.level, refused=0, caution=(*fits, _CAUTIONS[-1])[0])
+    return replace(
+        course, level=below, ceiling=course.level, refused=0, caution=(*fits, _CAUTIONS[-1])[0], why_dose=why
+    )
 
 
 def _size(level: int, caution: float, config: Config) -> float:
@@ -60,6 +86,12 @@ def _size(level: int, caution: float, config: Config) -> float:
 def _turned(course: Course) -> Course:
     """The step's size changes; what was seen of the last one says nothing of the next."""
     return replace(course, window=(), since=0)
+
+
+def _begun(course: Course) -> Course:
+    """At the first level again; from above it even its longest steps are smaller ones."""
+    caution = 1.0 if course.level else course.caution
+    return replace(_turned(course), level=0, proven=True, ceiling=None, refused=0, caution=caution)
 
 
 def calm(course: Course, night: PastNight, config: Config) -> Course:
@@ -81,38 +113,44 @@ def _sized(course: Course, night: PastNight, config: Config) -> Course:
     learned, knobs = night.measure(_LEARNED), config.adapt
     if learned is None or night.scale < 1 or not _of_this_size(course, night, config):
         return course  # the gate took only a part: of a larger step it would take no more
+    if night.shown and not night.taught():
+        return course  # what people said is not what fresh scenarios ask
     times = _patience(course)
-    window = (*course.window, Seen(learned.tonight, night.steps))[-knobs.patience * times :]
-    course = replace(course, window=window)
-    steps, fewest = sum(seen.steps for seen in window), min(2, knobs.patience)
-    if len(window) < knobs.patience * times and (len(window) < fewest * times or steps < knobs.steps * times):
+    seen = Seen(learned.tonight, night.steps, night.taught())
+    course = replace(course, window=(*course.window, seen)[-knobs.patience * times :])
+    steps, fewest = sum(seen.steps for seen in course.window), min(2, knobs.patience)
+    full = len(course.window) >= knobs.patience * times
+    if not full and (len(course.window) < fewest * times or steps < knobs.steps * times):
         return course
-    changes = [seen.learned for seen in window]
+    return _weighed(course, night.number, config)
+
+
+def _weighed(course: Course, number: int, config: Config) -> Course:
+    changes, knobs = [seen.learned for seen in course.window], config.adapt
     total, noise = sum(change.change for change in changes), noise_of(changes)
-    nights = f"{len(window)} nights up to night {night.number} changed {_LEARNED} by {total:+.4f} together"
+    nights = f"{len(changes)} nights up to night {number} changed {_LEARNED} by {total:+.4f} together"
     if total < -noise:
-        return smaller(course, f"{nights}, the wrong way, so the next step is half as large.", config)
-    taught = [shown.kind for shown in night.shown if shown.taught]
-    if _may_rise(course, bool(taught), config):
+        return smaller(course, f"{nights}, the wrong way, so the next step should be half as large.", config)
+    if _may_rise(course, config):
         little = too_little(changes, knobs.least)
         return replace(_risen(course), why_dose=f"{nights}, too little.") if little else course
-    if taught and total <= noise:
-        return _exhausted(course, taught, nights)
+    if total <= noise and all(seen.kinds for seen in course.window):
+        return _set_aside(course, nights)
     largest = course.level >= _highest(config) and too_little(changes, knobs.least)
     return replace(course, why_dose=f"The largest dose there is; {nights}.") if largest else course
 
 
 def _patience(course: Course) -> int:
     """How many times as many nights are asked, where a rise was reverted before, or must wait for calm nights."""
-    if course.ceiling is not None and course.level + 1 >= course.ceiling:
+    if course.level + 1 == course.ceiling:
         return _SLOWER * min(1 << max(0, course.refused - 1), LONGEST)
     return 1 if course.caution >= 1 and not course.weaker else _SLOWER
 
 
-def _may_rise(course: Course, known: bool, config: Config) -> bool:
+def _may_rise(course: Course, config: Config) -> bool:
     """Whether there is a larger dose that may be kept. One that was refused again and again is only tried once more
-    where it is not ``known`` what was taught, so that nothing else could be taught instead."""
-    refused = course.level + 1 == course.ceiling and course.refused >= _REFUSED and known
+    where it is not known what was taught, so that nothing else could be taught instead."""
+    refused = course.level + 1 == course.ceiling and course.refused >= _REFUSED and bool(course.kinds)
     return course.level < _highest(config) and course.caution >= 1 and not course.weaker and not refused
 
 
@@ -120,11 +158,21 @@ def _risen(course: Course) -> Course:
     return replace(_turned(course), level=course.level + 1, proven=False)
 
 
-def _exhausted(course: Course, taught: Sequence[str], nights: str) -> Course:
-    """Tonight's kinds have come as far as they can, and the next ones begin as all do."""
-    why = f"{nights}, nothing, and no larger dose is left for {', '.join(taught)}; what comes next begins small."
-    exhausted = tuple(dict.fromkeys((*course.exhausted, *taught)))
-    return replace(_turned(course), level=0, proven=True, ceiling=None, refused=0, exhausted=exhausted, why_dose=why)
+def _set_aside(course: Course, nights: str) -> Course:
+    """The kinds of all these nights have come as far as they can, and the next ones begin as all do.
+
+    Where calm nights would bring a larger step, only until nothing else is left to train.
+    """
+    kinds = [kind for kind in course.window[0].kinds if all(kind in seen.kinds for seen in course.window)]
+    for_now = course.caution < 1 or bool(course.weaker)
+    ended = [kind for kind in kinds if not for_now or kind in course.resting]
+    what = "larger dose is kept just now" if for_now else "larger dose is left"
+    why = f"{nights}, nothing, and no {what} for {', '.join(kinds)}; what comes next begins small."
+    return replace(
+        _begun(course), why_dose=why,
+        exhausted=tuple(dict.fromkeys((*course.exhausted, *ended))),
+        resting=tuple(dict.fromkeys((*course.resting, *(kind for kind in kinds if kind not in ended)))),
+    )  # fmt: skip
 
 
 def _of_this_size(course: Course, night: PastNight, config: Config) -> bool:

@@ -14,10 +14,11 @@ LONGEST = 8  # times the nights that setbacks ask for at most: a gate is sometim
 
 
 class Seen(NamedTuple):
-    """What a night's whole step changed, and its optimizer steps."""
+    """What a night's whole step changed, its optimizer steps, and the kinds that it taught."""
 
     learned: Change
     steps: int
+    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Course:
     made smaller and that was not forgotten yet. ``window`` are the latest nights whose whole step was kept, all of the
     present size. ``reverted`` are the nights reverted in a row, ``clean`` the number kept in a row without a fall.
     ``fell`` are the measures that fell, for as long as that brings more replay. ``weaker`` is the side that lags
-    behind, empty where they keep together. ``exhausted`` are the kinds of which no dose teaches any more.
+    behind, empty where they keep together. ``kinds`` are those that were taught last. ``resting`` are those of which no
+    dose that is kept just now teaches any more, ``exhausted`` those of which none does.
     ``spent`` says which budget since the base is spent, ``useless`` counts the nights in a row that began at the base
     again and freed nothing of it, None before the first, and ``judged`` the nights judged since the latest.
     """
@@ -50,6 +52,8 @@ class Course:
     clean: int
     fell: tuple[str, ...]
     weaker: str
+    kinds: tuple[str, ...]
+    resting: tuple[str, ...]
     exhausted: tuple[str, ...]
     why_dose: str
     why_caution: str
@@ -64,7 +68,8 @@ def beginning(config: Config) -> Course:
     """Before the first night: as configured."""
     return Course(
         level=0, proven=True, ceiling=None, refused=0, caution=1.0, since=0, setbacks=0,
-        replay=config.night.replay_share, window=(), reverted=(), clean=0, fell=(), weaker="", exhausted=(), spent="",
+        replay=config.night.replay_share, window=(), reverted=(), clean=0, fell=(), weaker="", kinds=(), resting=(),
+        exhausted=(), spent="",
         useless=None, judged=0,
         why_dose="Small doses first: ten examples can already break a disposition.",
         why_caution="No night was too much.", why_replay="As configured; nothing fell.",

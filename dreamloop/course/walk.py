@@ -14,7 +14,7 @@ from dreamloop.config import Config
 from dreamloop.course.budget import drifted, rebased
 from dreamloop.course.forgetting import replayed
 from dreamloop.course.sides import sided
-from dreamloop.course.size import calm, reverted, smaller
+from dreamloop.course.size import calm, proven, reverted, smaller, turned_to
 from dreamloop.course.state import Course
 from dreamloop.records import PastNight
 
@@ -26,8 +26,9 @@ def after(course: Course, night: PastNight, config: Config) -> Course:
 
     A rebase that did not either is not tried again at once: it may have been too long for its deadline.
     """
-    if night.rebased and night.outcome != "taken back":
-        course = rebased(replayed(course, night, config), night, config.adapt)
+    if night.rebased:
+        told = course if night.outcome == "taken back" else replayed(course, night, config)
+        course = rebased(told, night, config.adapt)
     elif night.outcome in _JUDGED:
         course = _judged(course, night, config)
     return replace(course, reverted=()) if night.looked_at else course
@@ -35,9 +36,10 @@ def after(course: Course, night: PastNight, config: Config) -> Course:
 
 def _judged(course: Course, night: PastNight, config: Config) -> Course:
     course = drifted(replayed(course, night, config), night, config.adapt)
+    course = turned_to(course, night.taught())
     if night.outcome != "kept":
         return reverted(course, night, config)
-    course = replace(course, reverted=(), since=course.since + 1, proven=True)
+    course = proven(replace(course, reverted=(), since=course.since + 1), night, config)
     leaning = sided(course, night, config)
     if leaning.setbacks > course.setbacks:
         return leaning

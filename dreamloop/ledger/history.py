@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamloop.errors import ConfigError, StateError
-from dreamloop.ledger.past import past_nights, potentials, surveyed
+from dreamloop.ledger.past import called, past_nights, potentials
 from dreamloop.lock import is_held
 from dreamloop.records import PastNight, Potential
 
@@ -80,6 +80,11 @@ class History:
         )
         return int(self._all(query)[0]["n"])
 
+    def waiting(self, rewrites: int) -> int:
+        """What tonight may make use of: mined pairs, and at most so many corrections that no night has rewritten."""
+        query = "SELECT count(*) AS n FROM corrections WHERE digest NOT IN (SELECT correction FROM rewrites)"
+        return self.pending() + min(rewrites, int(self._all(query)[0]["n"]))
+
     def last_proof(self) -> Row | None:
         """What a server last showed of a generation; None in a ledger that no server was proven in."""
         return self._first("SELECT * FROM proofs ORDER BY rowid DESC LIMIT 1") if self._knows("proofs") else None
@@ -123,7 +128,7 @@ class History:
 
     def potentials(self, model: str) -> list[Potential]:
         """What the base that the configuration calls so could be taught, where it was asked."""
-        return potentials(self._db, surveyed(self._db, model)) if self._knows("surveys") else []
+        return potentials(self._db, called(self._db, model)) if self._knows("surveys") else []
 
     def last_diversity(self) -> Row | None:
         """How varied the latest dreams were; None where none was measured."""

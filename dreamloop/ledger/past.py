@@ -22,9 +22,10 @@ line(night) AS (
 _NIGHTS = f"""
 WITH RECURSIVE {_LINE}
 SELECT night,
-    CASE WHEN outcome = 'kept' AND EXISTS (SELECT 1 FROM pointers) AND night NOT IN (SELECT night FROM line
-            WHERE night IS NOT NULL) THEN 'taken back'
-        WHEN outcome = 'reverted' AND (night NOT IN (SELECT night FROM steps)
+    CASE WHEN outcome IN ('kept', 'reverted', 'inconclusive') AND EXISTS (SELECT 1 FROM pointers)
+            AND coalesce(CASE WHEN outcome = 'kept' THEN night ELSE incumbent END, 0)
+                NOT IN (SELECT coalesce(night, 0) FROM line UNION SELECT 0) THEN 'taken back'
+        WHEN outcome = 'reverted' AND (night NOT IN (SELECT night FROM trainings)
             OR night IN (SELECT night FROM verdicts WHERE outcome = 'keep')) THEN 'failed'
         ELSE outcome END,
     (SELECT count(*) FROM steps WHERE steps.night = endings.night AND phase != 'hold'),
@@ -34,7 +35,7 @@ SELECT night,
     coalesce((SELECT outcome = 'revert' FROM trials WHERE trials.night = endings.night ORDER BY attempt LIMIT 1), 0),
     coalesce((SELECT json_array_length(report, '$.trained') FROM trainings WHERE trainings.night = endings.night), 0),
     json_extract(plan, '$.behavioural'), json_extract(plan, '$.rate'), json_extract(plan, '$.caution')
-FROM endings LEFT JOIN plans USING (night) ORDER BY night
+FROM endings LEFT JOIN plans USING (night) LEFT JOIN models USING (night) ORDER BY night
 """  # noqa: S608 - the constant above
 _MEASURES = f"""
 SELECT night, name, unit, base, incumbent, candidate, change, low, high, margin,
@@ -59,10 +60,13 @@ def potentials(db: sqlite3.Connection, digest: str) -> list[Potential]:
     return [Potential(*row) for row in rows]
 
 
-def surveyed(db: sqlite3.Connection, model: str) -> str:
-    """The digest of the base that was asked last of those that the configuration called so; empty where none was."""
-    query = "SELECT digest FROM surveys JOIN nights USING (night) WHERE model = ? ORDER BY night DESC LIMIT 1"
-    return next((str(row[0]) for row in db.execute(query, [model])), "")
+def called(db: sqlite3.Connection, model: str) -> str:
+    """The digest of the base that the configuration called so last; empty where no night knew it."""
+    of_night = "SELECT digest FROM {} JOIN nights USING (night) WHERE model = ? ORDER BY night DESC LIMIT 1"
+    for table in ("models", "surveys"):  # a night may have asked it and then come to nothing
+        for (digest,) in db.execute(of_night.format(table), [model]):
+            return str(digest)
+    return ""
 
 
 def past_nights(db: sqlite3.Connection) -> list[PastNight]:

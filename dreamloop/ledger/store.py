@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamloop.ledger.database import context_json, context_of
 from dreamloop.ledger.dreams import DreamRows
-from dreamloop.ledger.past import REBASED, past_nights, potentials, surveyed
+from dreamloop.ledger.past import REBASED, called, past_nights, potentials
 from dreamloop.records import (
     ChatRow,
     Collected,
@@ -99,10 +99,10 @@ class Ledger(DreamRows):
         with self._guarded():
             return potentials(self.db.conn, digest)
 
-    def surveyed(self, model: str) -> str:
-        """The digest of the base that was asked last under a configured name; empty where none was."""
+    def called(self, model: str) -> str:
+        """The digest of the base that the configuration called so last; empty where no night knew it."""
         with self._guarded():
-            return surveyed(self.db.conn, model)
+            return called(self.db.conn, model)
 
     def record_survey(self, night: int, digest: str, found: Sequence[Potential]) -> None:
         """What was found of a base model's kinds; it is asked of each only once."""

@@ -13,6 +13,7 @@ another day: finished cells stand beside the result. What the gate would say is 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -33,7 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 from scoring import scored
-from trust import code_digest, pool_of
+from trust import pool_of
 
 from dreamloop import paths
 from dreamloop.config import Config, Gate
@@ -74,6 +75,7 @@ KINDS = ("notes", "lists")  # what the plan begins with on the bundled model
 BARE = Config().dream.model_copy(update={"bare_share": 1.0})  # and how it dreams until fresh ones are told apart
 ABLATED = 300  # pairs: what the parts of the recipe are worth shows only where something is learned
 PACK = 2048
+LEARNS = ("dream", "finetune", "gate", "model")  # the parts of the package that a cell runs through
 TOLD = (
     "probes.auc", "probes.discrimination", "probes.push_back_rate", "probes.accept_rate", "probes.gap",
     "perplexity.prose", "perplexity.code", "perplexity.chat", "perplexity.technical", "capability.arithmetic",
@@ -217,9 +219,23 @@ def shown(policy: Policy, encoder: ChatEncoder, items: Items, who: Adapter | Non
         return Scored({"taught": score_probes(policy, encoder, items.taught, Silent(), who or "base")})
 
 
+def digest() -> str:
+    """SHA-256 of what a cell's outcome depends on: cells of other code are run again."""
+    package = Path(paths.__file__).parent
+    files = {
+        *(path for part in LEARNS for kind in ("*.py", "*.toml") for path in (package / part).rglob(kind)),
+        *(package / f"{name}.py" for name in ("config", "records")), *paths.prompts_folder().rglob("*.md"),
+        Path(__file__), Path(__file__).with_name("scoring.py"),
+    }  # fmt: skip
+    total = hashlib.sha256()
+    for path in sorted(files):
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
 def known_base(policy: Policy, encoder: ChatEncoder, items: Items, home: Path, seed: int) -> Scored:
     """The base's scores, measured once for each seed's fresh dreams."""
-    path = home / f"base-{seed}-{code_digest(Path(__file__), Path(__file__).with_name('scoring.py'))[:16]}.json"
+    path = home / f"base-{seed}-{digest()[:16]}.json"
     if not path.is_file():
         part = path.with_suffix(f".{os.getpid()}")
         part.write_text(scored(policy, encoder, items, None).to_json())
@@ -302,7 +318,7 @@ def main() -> None:
         return
     home = options.home.absolute()
     home.mkdir(parents=True, exist_ok=True)
-    pool, code = pool_of(home), code_digest(Path(__file__), Path(__file__).with_name("scoring.py"))
+    pool, code = pool_of(home), digest()
     found = kept(code)
     wanted = [(cell.name, seed) for seed in range(1, options.seeds + 1) for cell in CELLS
               if cell.name.startswith(options.only or "") and (cell.name, seed) not in found]  # fmt: skip

@@ -156,12 +156,14 @@ def test_a_plan_comes_back_with_its_night(ledger: Ledger, home: Home) -> None:
     assert found["choices"][0] == {"knob": "tonight", "value": "train", "why": "There is something to learn."}
 
 
-def test_a_survey_is_of_one_base_and_a_name_means_the_one_that_was_asked_last(ledger: Ledger) -> None:
+def test_a_survey_is_of_one_base_and_a_name_means_the_one_that_it_was_last(ledger: Ledger) -> None:
     first, second = Potential("dates", 20, 15, 12, 18), Potential("dates", 20, 9, 11, 10)
     for base, found in (("a", first), ("b", second)):
         ledger.record_survey(ended(ledger), base, [found])
     assert (ledger.potentials("a"), ledger.potentials("b"), ledger.potentials("c")) == ([first], [second], [])
-    assert (ledger.surveyed("tiny"), ledger.surveyed("another")) == ("b", "")
+    assert (ledger.called("tiny"), ledger.called("another")) == ("b", "")
+    stacked(ledger, None)
+    assert ledger.called("tiny") == "a"  # asked long ago, and back again
 
 
 def test_a_night_has_the_dose_that_it_trained_and_the_one_that_was_planned(ledger: Ledger) -> None:
@@ -185,6 +187,33 @@ def test_nights_behind_which_a_person_went_back_are_taken_back_and_those_behind_
         ledger.record_pointer("2026-01-02T00:00:00+00:00", generation, None, "a test")
         outcomes.append([night.outcome == "kept" for night in ledger.past()])
     assert outcomes == [[True, False, True, True], [True, True, False, False], [False] * 4]
+
+
+def test_what_stood_on_a_night_that_was_taken_back_went_with_it(ledger: Ledger) -> None:
+    def judged(outcome: str, incumbent: int | None) -> int:
+        night = ended(ledger, outcome)
+        ledger.db.execute(
+            "INSERT INTO trainings VALUES (?, '{}', ?)", [night, json.dumps({"steps": [{"phase": "dpo"}]})]
+        )
+        ledger.db.conn.commit()
+        ledger.record_model(night, "a", "cpu", "float32", incumbent, 0.0)
+        return night
+
+    judged("inconclusive", None)
+    first = judged("kept", None)
+    judged("reverted", first)
+    second = judged("kept", first)
+    judged("reverted", second)
+    outcomes = []
+    for generation in (second, first, None):
+        ledger.record_pointer("2026-01-02T00:00:00+00:00", generation, None, "a test")
+        outcomes.append([night.outcome for night in ledger.past()])
+    back = "taken back"
+    assert outcomes == [
+        ["inconclusive", "kept", "reverted", "kept", "reverted"],
+        ["inconclusive", "kept", "reverted", back, back],
+        ["inconclusive", back, back, back, back],
+    ]
 
 
 def test_what_no_training_was_to_blame_for_is_failed(ledger: Ledger) -> None:

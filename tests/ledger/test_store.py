@@ -83,11 +83,14 @@ def test_what_was_trained_or_set_aside_is_no_longer_pending(ledger: Ledger) -> N
     assert (ledger.mined_of(night), ledger.mined_of(night + 1)) == ([PAIR], [])
 
 
-def test_a_rewrite_is_tried_once_whatever_came_of_it(ledger: Ledger) -> None:
+def test_a_rewrite_is_tried_once_whatever_came_of_it(ledger: Ledger, home: Home) -> None:
     night = begun(ledger)
     ledger.record_collected(night, collected())
+    known = History(home.ledger, home.lock)
+    assert [known.waiting(rewrites) for rewrites in (0, 5)] == [1, 2]
     ledger.record_written(night, [Written(CORRECTION.digest, "not finished", None)])
     assert ledger.pending_corrections(5) == []
+    assert known.waiting(5) == 1
 
 
 def test_the_ledger_refuses_a_training_item_that_is_a_gate_item(ledger: Ledger) -> None:
