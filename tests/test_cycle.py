@@ -22,6 +22,7 @@ from dreamloop import cycle, trial
 from dreamloop.config import Config, Night
 from dreamloop.errors import ConfigError, ModelError, NightBusy, StateError
 from dreamloop.finetune.optimizer import read_moments
+from dreamloop.finetune.recipe import recipe_of
 from dreamloop.finetune.train import train
 from dreamloop.gate.reading import load_suite
 from dreamloop.keep import generations
@@ -172,6 +173,7 @@ def test_after_three_nights_that_were_not_kept_nothing_is_trained(home: Home, co
     ledger = Ledger(home.ledger)
     for _ in range(3):
         night = ledger.begin(now().isoformat(), 0, "{}", {}, "tiny")
+        ledger.record_broken(night, recipe_of(config.finetune, 0), [], [], [])
         ledger.end(night, now().isoformat(), "reverted", "because", None)
     ledger.close()
     record = run(home, config)
