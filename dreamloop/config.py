@@ -300,7 +300,7 @@ class Adapt(Section):
         "too little.",
     )  # fmt: skip
     steps: Count = Field(15, description="Optimizer steps from which two such nights are enough.")
-    rate_growth: float = Field(2.0, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
+    rate_growth: float = Field(3.0, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
     rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on DPO's configured learning rate.")
     gap_opens: Positive = Field(
         0.1, le=1, description="How much further than at first push-back and accept rate may be apart."
