@@ -12,7 +12,7 @@ from dreamloop.config import Adapt, Config, Night
 from dreamloop.course.size import too_little
 from dreamloop.records import Change, Dose, KindShown, Measure, PastNight, Plan, Potential, Standing
 
-CONFIG = Config()
+CONFIG = Config(adapt=Adapt(rate_growth=2.0))  # the rules in round numbers
 KINDS = CONFIG.night.kinds
 BARE = Standing()
 
@@ -66,6 +66,11 @@ def test_a_dose_that_works_stays() -> None:
 def test_the_rate_doubles_with_every_rise_up_to_ten_times() -> None:
     assert [plan(nights(2 * n), CONFIG, BARE).rate for n in range(7)] == [1, 2, 4, 8, 10, 10, 10]
     assert "largest dose" in why(plan(nights(21), CONFIG, BARE), "night.behavioural")
+
+
+def test_by_default_the_rate_rises_threefold() -> None:
+    found = [plan(nights(2 * n), Config(), BARE) for n in range(5)]
+    assert [(p.behavioural, p.rate) for p in found] == [(20, 1), (50, 3), (200, 9), (200, 10), (200, 10)]
 
 
 def test_noise_is_a_sum_that_its_joint_half_width_covers() -> None:

@@ -73,7 +73,9 @@ FRESH = 64  # twins that nothing trains on
 SHOWN = 32  # twins of those that were trained on, by which the gate tells a bias
 KINDS = ("notes", "lists")  # what the plan begins with on the bundled model
 BARE = Config().dream.model_copy(update={"bare_share": 1.0})  # and how it dreams until fresh ones are told apart
-ABLATED = 300  # pairs: what the parts of the recipe are worth shows only where something is learned
+ABLATED = 300  # pairs: what the parts of the recipe are worth shows only where something is learned,
+LEARNING = 10.0  # and at this factor on the learning rates, about what the plan rises to
+USUAL = 3.0  # the factor of a cell that names none
 PACK = 2048
 LEARNS = ("dream", "finetune", "gate", "model")  # the parts of the package that a cell runs through
 TOLD = (
@@ -90,15 +92,18 @@ class Cell:
 
     name: str
     pairs: int = ABLATED
-    rate: float = 3.0
+    rate: float = LEARNING
     knobs: dict[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = KINDS
     way: str = ""
 
 
 CELLS = (
-    *(Cell(f"{n} pairs", n) for n in (10, 20, 50, 100, 200, ABLATED)),
-    *(Cell(f"{ABLATED} pairs, rate x {rate:g}", rate=rate) for rate in (0.1, 0.3, 1.0, 10.0)),
+    *(Cell(f"{n} pairs", n, USUAL) for n in (10, 20, 50, 100, 200, ABLATED)),
+    *(Cell(f"{ABLATED} pairs, rate x {rate:g}", rate=rate) for rate in (0.1, 0.3, 1.0, LEARNING)),
+    *(Cell(f"{n} pairs, rate x {LEARNING:g}", n) for n in (20, 50, 100, 200)),
+    Cell("200 pairs, rate x 6", 200, 6.0),
+    Cell("100 pairs, rate x 20", 100, 20.0),
     Cell("no replay and no anchor", knobs={"anchor_weight": 0.0}),
     Cell("no bystanders", way="nothing held"),
     Cell("no hold on chosen replies", knobs={"dpop_lambda": 0.0}),

@@ -38,26 +38,32 @@ def panel(axes: Axes, title: str, unit: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def by_dose(cells: Mapping[str, Any]) -> list[tuple[float, Mapping[str, Any]]]:
-    """Cells that differ in nothing but their number of pairs."""
-    return [(float(name.split()[0]), cell) for name, cell in cells.items() if name.endswith(" pairs")]
+def by_dose(cells: Mapping[str, Any], rate: str = "") -> list[tuple[float, Mapping[str, Any]]]:
+    """Cells that differ in nothing but their number of pairs, at the usual rate or one that is named."""
+    found = [(float(name.split()[0]), cell) for name, cell in cells.items() if name.endswith(f" pairs{rate}")]
+    return sorted(found, key=lambda point: point[0])
 
 
 def by_rate(cells: Mapping[str, Any]) -> list[tuple[float, Mapping[str, Any]]]:
     """Cells that differ in nothing but their learning rate, with the one that others are compared to."""
     usual = [(3.0, cells[name]) for name in cells if name == "300 pairs"]
-    found = [(float(name.rpartition(" ")[2]), cell) for name, cell in cells.items() if ", rate x " in name]
+    found = [
+        (float(name.rpartition(" ")[2]), cell) for name, cell in cells.items() if name.startswith("300 pairs, rate")
+    ]
     return sorted([*found, *usual], key=lambda point: point[0])
 
 
 def dose(result: Mapping[str, Any]) -> Figure:
-    """Learning above, forgetting below; by pairs on the left, by rate on the right."""
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    grid = figure.subplots(2, 2, sharex="col")
+    """Learning above, forgetting below; by pairs at two rates, and by rate at the largest of these doses."""
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    grid = figure.subplots(2, 3, sharex="col", sharey="row")
     cells = result["cells"]
-    for column, (points, what) in enumerate(
-        ((by_dose(cells), "preference pairs of one night"), (by_rate(cells), "factor on the default learning rates"))
-    ):
+    columns = (
+        (by_dose(cells), "pairs of one night, 3 times the default rates"),
+        (by_dose(cells, ", rate x 10"), "pairs of one night, 10 times the default rates"),
+        (by_rate(cells), "300 pairs, factor on the default rates"),
+    )
+    for column, (points, what) in enumerate(columns):
         learned, forgotten = grid[0][column], grid[1][column]
         where = [x for x, _ in points]
         for colour, kind in zip(COLOURS, points[0][1]["fresh"], strict=False):
@@ -74,9 +80,11 @@ def dose(result: Mapping[str, Any]) -> Figure:
         panel(learned, "told apart", "AUC")
         panel(forgotten, "read worse than the base by", "% of perplexity")
         forgotten.set_xscale("log")
+        forgotten.set_xticks(where, [f"{x:g}" for x in where])
+        forgotten.minorticks_off()
         forgotten.set_xlabel(what, fontsize=8)
-        learned.legend(fontsize=7, frameon=False)
-        forgotten.legend(fontsize=7, frameon=False)
+    grid[0][0].legend(fontsize=7, frameon=False)
+    grid[1][0].legend(fontsize=7, frameon=False)
     return figure
 
 
