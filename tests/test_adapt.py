@@ -448,7 +448,8 @@ def test_where_the_base_serves_there_is_nothing_to_learn_again() -> None:
 
 def acts(outcome: str, rebased: str, count: int) -> list[str]:
     """What is planned where nights that have spent the budget, and rebases, end so."""
-    past, found = [drifted(0.9)], []
+    past = [drifted(0.9)]
+    found: list[str] = []
     for number in range(2, 2 + count):
         found.append(plan(past, CONFIG, BARE).act)
         again = found[-1] == "rebase"
