@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dreamloop.config import Adapt
-from dreamloop.course.state import LONGEST, Course
+from dreamloop.course.state import Course, times_as_long
 from dreamloop.records import Measure, PastNight
 
 _DRIFT = ("perplexity.", "geometry.")  # what is spent on the way from the base
@@ -26,7 +26,7 @@ def due(course: Course, knobs: Adapt) -> bool:
     A night that began there is followed by others before the next does, and by twice as many each time that it freed
     nothing: what is spent by what was learned, and not by the way there, is spent again at once.
     """
-    needed = 0 if course.useless is None else knobs.calm * min(2 ** max(0, course.useless - 1), LONGEST)
+    needed = 0 if course.useless is None else knobs.calm * times_as_long(course.useless)
     return bool(course.spent) and course.judged >= needed
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from dreamloop.config import Config
 from dreamloop.course.budget import lost_to_budget
-from dreamloop.course.state import LONGEST, Course, Seen, doses, noise_of, pairs_of_level, rate_of
+from dreamloop.course.state import LONGEST, Course, Seen, doses, noise_of, pairs_of_level, rate_of, times_as_long
 from dreamloop.records import Change, PastNight
 
 _LEARNED = "lessons.discrimination"
@@ -99,7 +99,7 @@ def calm(course: Course, night: PastNight, config: Config) -> Course:
 
     Many of them, and a setback is forgotten.
     """
-    needed = config.adapt.calm * min(2 ** max(0, course.setbacks - 1), LONGEST)
+    needed = config.adapt.calm * times_as_long(course.setbacks)
     if course.caution < 1 and course.since >= needed:
         why = f"{course.since} calm nights up to night {night.number}, so the step doubles again."
         return replace(_turned(course), caution=course.caution * 2, why_caution=why)
@@ -143,7 +143,7 @@ def _weighed(course: Course, number: int, config: Config) -> Course:
 def _patience(course: Course) -> int:
     """How many times as many nights are asked, where a rise was reverted before, or must wait for calm nights."""
     if course.level + 1 == course.ceiling:
-        return _SLOWER * min(1 << max(0, course.refused - 1), LONGEST)
+        return _SLOWER * times_as_long(course.refused)
     return 1 if course.caution >= 1 and not course.weaker else _SLOWER
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dreamloop.config import Adapt, Config
 from dreamloop.records import Change
 
-LONGEST = 8  # times the nights that setbacks ask for at most: a gate is sometimes wrong, too
+LONGEST = 8  # times the nights that anything asks for at most: a gate is sometimes wrong, too
 
 
 class Seen(NamedTuple):
@@ -92,6 +92,11 @@ def pairs_of_level(level: int, config: Config) -> int:
     """Pairs of a night; the largest dose on all levels above."""
     sizes = doses(config)
     return sizes[min(level, len(sizes) - 1)]
+
+
+def times_as_long(times: int) -> int:
+    """How many times as long is waited after something has happened so often: twice as long with every further time."""
+    return min(1 << max(0, times - 1), LONGEST)
 
 
 def noise_of(changes: Sequence[Change]) -> float:
