@@ -348,8 +348,8 @@ class Gate(Section):
     lesson_twins: Count = Field(48, description="Fresh scenarios that are dreamed for the gate alone each night.")
     shrink: bool = Field(
         True,
-        description="Whether half and then a quarter of a step is judged where only its size is to blame: where "
-        "nothing but reading, ability or collapse is shown to be worse.",
+        description="Whether three quarters, half and then a quarter of a step are judged where only its size is to "
+        "blame: where nothing but reading, ability or collapse is shown to be worse.",
     )
     tonight: Tonight = Tonight()
     since_base: SinceBase = SinceBase()

@@ -1,9 +1,9 @@
 """One night, top to bottom: the only file that sees every stage.
 
-collect → plan → write (the engine: corrected replies, general answers) → load the model → dream → finetune
-→ gate → verdict → keep → publish, and a ledger row for everything on the way. ``current`` moves once, after the
-verdict is on disk and after the server that serves has proven what it serves; what it refutes is not kept,
-and one that does not answer is told later. Whatever happens before that leaves yesterday's adapter there.
+collect → the server, where one runs → plan → write (the engine: corrected replies, general answers) → load the model
+→ dream → finetune → gate → verdict → keep → publish, and a ledger row for everything on the way. ``current`` moves
+once, after the verdict is on disk and after the server that serves has proven what it serves; what it refutes is not
+kept, and one that does not answer is told later. Whatever happens before that leaves yesterday's adapter there.
 """
 
 from __future__ import annotations
@@ -169,6 +169,7 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     with night.stage("collect"):
         files = find_files(list(night.config.sources))
         night.ledger.record_collected(night.number, collect(files, night.ledger.cursors(), night.progress))
+    _prepare(night, now)
     corrections = night.ledger.pending_corrections(night.config.night.rewrites)
     waiting = len(night.ledger.pending_pairs()) + len(corrections)
     if not (waiting or night.config.night.kinds):
@@ -181,7 +182,6 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     if tonight.act in {"skip", "stop"}:
         return Ending("nothing to learn", tonight.reason, serving)
     night = replace(night, config=applied(night.config, tonight), kinds=tonight.kinds, practised=tonight.practised)
-    _prepare(night, now)
     learned = _learn(replace(night, start=None) if tonight.act == "rebase" else night, corrections)
     free_memory()
     if isinstance(learned, Ending):
@@ -445,7 +445,10 @@ def _train(night: _Night, model: Model, known: _Material) -> Moments:
 
 
 def _prepare(night: _Night, now: Clock) -> None:
-    """A running server that could not serve what the night keeps is told before anything is spent on it."""
+    """A running server that could not serve what the night keeps is told before anything is spent on it.
+
+    And one that was started again serves what it served before, on a night with nothing to learn as well.
+    """
     if not (night.config.serves and night.config.vllm.url):
         return
     try:

@@ -30,7 +30,9 @@ from dreamloop.model.policy import Adapter, Snapshot
 from dreamloop.model.wake import Model
 from dreamloop.records import Generation, Measure, Trial
 
-SHARES = (0.5, 0.25)  # of the step, where the whole one is too large
+# Of the step, where the whole one is too large. Learning comes late and at once: half of a night's step was seen to
+# tell fresh twins apart by 0.14 nats per token where the whole told them apart by 0.63.
+SHARES = (0.75, 0.5, 0.25)
 
 _COMPUTE = ("torch", "transformers", "peft", "tokenizers", "py3langid")
 
@@ -50,7 +52,7 @@ class Judge:
     progress: Progress
 
     def __call__(self, items: Items, start: Snapshot | None) -> tuple[Trial, Scored]:
-        """Judge the candidate as it stands and, where only its size is to blame, half and then a quarter of its step.
+        """Judge the candidate as it stands and, where only its size is to blame, less of its step (`SHARES`).
 
         Args:
             items: everything that is asked.

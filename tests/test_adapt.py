@@ -693,7 +693,7 @@ class School:
         if tonight.act == "rebase":
             self.spent *= self.anew
             return replace(drifted(self.spent, number), rebased=True)
-        scale = next((s for s in (1.0, 0.5, 0.25) if step(tonight) * s <= self.bears), 0.0)
+        scale = next((s for s in (1.0, 0.75, 0.5, 0.25) if step(tonight) * s <= self.bears), 0.0)
         kinds = {kind: step(tonight) / 20 / len(tonight.kinds) for kind in tonight.kinds}
         gained = {kind: min(self.talent[kind] * size, self.full - self.at(kind)) for kind, size in kinds.items()}
         drift = self.spent + self.drifts * step(tonight) * (scale or 1.0) / self.bears

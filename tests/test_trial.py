@@ -151,7 +151,7 @@ def test_a_missing_item_file_reverts_the_night(home: Home, config: Config, tmp_p
 
 
 @pytest.mark.lenient
-def test_a_step_that_is_too_large_is_judged_at_half_and_a_quarter_and_served_as_judged(
+def test_a_step_that_is_too_large_is_judged_at_three_quarters_and_at_half_and_served_as_judged(
     home: Home, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts = iter([Verdict("revert", ("too far",)), Verdict("inconclusive", ("far",)), Verdict("keep", ("fine",))])
@@ -162,11 +162,11 @@ def test_a_step_that_is_too_large_is_judged_at_half_and_a_quarter_and_served_as_
     assert record.night["outcome"] == "kept"
     assert not (home.current / MOMENTS).exists()  # they belong to the whole step
     assert [(row["attempt"], row["scale"], row["outcome"]) for row in record.trials] == [
-        (0, 1.0, "revert"), (1, 0.5, "inconclusive"), (2, 0.25, "keep"),
+        (0, 1.0, "revert"), (1, 0.75, "inconclusive"), (2, 0.5, "keep"),
     ]  # fmt: skip
     query = "SELECT change FROM measures WHERE name = 'taught.discrimination' ORDER BY attempt"
-    whole, half, quarter = (row[0] for row in sqlite3.connect(home.ledger).execute(query))
-    assert abs(quarter) < abs(half) < abs(whole)
+    whole, most, half = (row[0] for row in sqlite3.connect(home.ledger).execute(query))
+    assert abs(half) < abs(most) < abs(whole)
     seen = look(home, config, False, Silent())
     levels = {row["name"]: row["candidate"] for row in record.measures}
     for measure in seen.measures:
