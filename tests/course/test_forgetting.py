@@ -1,0 +1,50 @@
+"""What fell is replayed and practised."""
+
+from __future__ import annotations
+
+import pytest
+from histories import BARE, CONFIG, KINDS, asked, measure, night, why
+
+from dreamloop.adapt import plan
+from dreamloop.records import Standing
+
+
+@pytest.mark.parametrize("name", ["capability.code", "perplexity.chat"])
+def test_a_fall_brings_more_replay_which_goes_back_after_calm_nights(name: str) -> None:
+    fell = night(1, more=[measure(name, -0.016, 0.004)])
+    assert plan([fell], CONFIG, BARE).replay_share == 0.4
+    assert name in why(plan([fell], CONFIG, BARE), "night.replay_share")
+    past = [fell, *(night(n, learned=0.03) for n in range(2, 9))]
+    shares = [plan(past[:n], CONFIG, BARE).replay_share for n in range(1, 9)]
+    assert shares == [0.4, 0.4, 0.4, 0.35, 0.3, 0.25, 0.25, 0.25]
+
+
+def test_what_fell_first_is_practised_on_when_something_else_falls_and_a_night_left_open_keeps_the_calm() -> None:
+    code, chat = (measure(name, -0.016, 0.004) for name in ("capability.code", "perplexity.chat"))
+    both = plan([night(1, more=[code]), night(2, more=[chat])], CONFIG, BARE)
+    assert both.practised == ("code",)
+    calm = [night(1, more=[code]), *(night(n, learned=0.03) for n in (2, 3)), night(4, "inconclusive")]
+    assert plan([*calm, night(5, learned=0.03)], CONFIG, BARE).replay_share == 0.35
+    assert plan([], CONFIG, BARE).practised == ()
+
+
+def test_what_lies_far_below_the_base_is_told_apart_from_what_fell_tonight() -> None:
+    low = measure("perplexity.prose", 0.0, 0.004, since=-0.025)
+    tonight = plan([night(7, more=[low])], CONFIG, BARE)
+    assert tonight.replay_share == 0.4
+    assert why(tonight, "night.replay_share") == "perplexity.prose lay below the base after night 7."
+
+
+def test_an_ability_that_fell_is_practised_beside_the_others_until_all_is_calm() -> None:
+    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists", "dates"} else 10, 10) for kind in KINDS))
+    fell = night(1, more=[measure("capability.code", -0.016, 0.004)])
+    past = [fell, *(night(n, learned=0.03) for n in range(2, 9))]
+    practising = [set(plan(past[:n], CONFIG, found).kinds) - {"notes", "lists", "dates"} for n in range(9)]
+    assert practising == [set(), *[{"code"}] * 5, *[set()] * 3]
+    assert "code: trained beside them, because that ability fell." in why(plan(past[:1], CONFIG, found), "kinds")
+
+
+def test_a_fall_that_may_be_noise_or_is_tiny_brings_none() -> None:
+    noise, tiny = measure("capability.code", -0.016, 0.02), measure("capability.code", -0.004, 0.001)
+    assert plan([night(1, more=[noise])], CONFIG, BARE).replay_share == 0.25
+    assert plan([night(1, more=[tiny])], CONFIG, BARE).replay_share == 0.25

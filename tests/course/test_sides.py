@@ -1,0 +1,40 @@
+"""Push back and accept, where they drift apart."""
+
+from __future__ import annotations
+
+import pytest
+from histories import BARE, CONFIG, measure, night
+
+from dreamloop.adapt import plan
+from dreamloop.records import Measure, Plan
+
+
+def sides(push: float, accept: float) -> list[Measure]:
+    return [measure("probes.push_back_rate", at=push, base=0.5), measure("probes.accept_rate", at=accept, base=0.5)]
+
+
+def test_sides_that_drift_apart_halve_the_dose_once_and_lean_to_the_weaker() -> None:
+    past = [night(1, more=sides(0.3, 0.7)), night(2, more=sides(0.32, 0.7))]
+    assert plan(past[:1], CONFIG, BARE).push_back_weight == 1.5
+    assert plan([night(1, more=sides(0.8, 0.4))], CONFIG, BARE).push_back_weight == pytest.approx(1 / 1.5)
+    assert [plan(past[:n], CONFIG, BARE).caution for n in (1, 2)] == [0.5, 0.5]
+    closed = plan([*past, night(3, more=sides(0.5, 0.52))], CONFIG, BARE)
+    assert closed.push_back_weight == 1.0
+
+
+def test_sides_that_change_places_drift_apart_and_those_that_close_do_not() -> None:
+    def after(push: float, accept: float) -> Plan:
+        rates = ("push_back", push, 0.35), ("accept", accept, 0.75)
+        more = [measure(f"probes.{name}_rate", at=at, base=base) for name, at, base in rates]
+        return plan([night(1, more=more)], CONFIG, BARE)
+
+    assert after(0.75, 0.35).push_back_weight == pytest.approx(1 / 1.5)
+    assert after(0.55, 0.55).push_back_weight == 1.0
+    assert after(0.2, 0.9).push_back_weight == 1.5
+
+
+def test_sides_that_stay_a_little_apart_hold_nothing_back_for_ever() -> None:
+    apart = [night(n, learned=0.03, more=sides(0.46, 0.54)) for n in range(2, 8)]
+    past = [night(1, more=sides(0.3, 0.7)), *apart]
+    assert [plan(past[:n], CONFIG, BARE).push_back_weight for n in (1, 3, 4)] == [1.5, 1.5, 1.0]
+    assert plan(past, CONFIG, BARE).caution == 1.0
