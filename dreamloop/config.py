@@ -120,7 +120,11 @@ class Finetune(Section):
     dpo_learning_rate: Positive | None = Field(
         None, examples=[3e-4], description="Peak rate of the DPO phase. Unset: 3e-4 for LoRA, 5e-7 for full weights."
     )
-    dpo_batch: Count = Field(8, description="Pairs per DPO step, lowered for at least min_steps steps.")
+    dpo_batch: Count = Field(
+        2,
+        description="Pairs per DPO step, lowered for at least min_steps steps. Two are a scenario's twins: what is to "
+        "be learned is found late, and many short steps find it where as many examples in few steps do not.",
+    )
     hold_learning_rate: Positive | None = Field(
         None, examples=[4e-5], description="Peak rate of the phase that takes shifts back. Unset: an eighth of DPO's."
     )
@@ -300,7 +304,7 @@ class Adapt(Section):
         "too little.",
     )  # fmt: skip
     steps: Count = Field(15, description="Optimizer steps from which two such nights are enough.")
-    rate_growth: float = Field(3.0, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
+    rate_growth: float = Field(1.5, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
     rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on DPO's configured learning rate.")
     gap_opens: Positive = Field(
         0.1, le=1, description="How much further than at first push-back and accept rate may be apart."

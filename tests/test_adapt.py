@@ -151,8 +151,8 @@ def test_a_larger_step_may_move_the_weights_further_and_a_smaller_one_no_less_th
     usual = may(plan([], CONFIG, BARE))
     assert usual == CONFIG.gate.tonight.model_dump()["weights"]
     assert may(plan([night(1, "reverted")], CONFIG, BARE)) == usual
-    larger = replace(plan([], CONFIG, BARE), behavioural=200, rate=4.0)  # 25 steps where 20 pairs make 10
-    assert may(larger) == pytest.approx(usual * 4 * 2.5**0.5)
+    larger = replace(plan([], CONFIG, BARE), behavioural=200, rate=4.0)  # 100 steps where 20 pairs make 10
+    assert may(larger) == pytest.approx(usual * 4 * 10**0.5)
 
 
 def test_who_wants_every_night_alike_can_have_it() -> None:

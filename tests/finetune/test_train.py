@@ -91,7 +91,7 @@ def objecting(policy: Policy, recipe: Recipe, bystanders: list[Pair]) -> tuple[S
     return report, fmean(moved)
 
 
-HOLDING = replace(RECIPE, sft=False, hold_learning_rate=3e-3)
+HOLDING = replace(RECIPE, sft=False, dpo_batch=8, hold_learning_rate=3e-3)
 
 
 def test_what_learning_shifted_elsewhere_is_taken_back_and_what_was_learned_stays(tiny_folder: object) -> None:
