@@ -41,7 +41,7 @@ class Night(Section):
     mined_share: Share = Field(0.5, description="Largest share of them that comes from the logs; dreams fill the rest.")
     replay_share: Share = Field(0.25, description="Share of general answers among all examples of a night.")
     bystander_share: float = Field(
-        0.3, ge=0, le=5, description="Twins whose replies are only kept from shifting one way, for each one taught."
+        0.6, ge=0, le=5, description="Twins whose replies are only kept from shifting one way, for each one taught."
     )
     rewrites: int = Field(8, ge=0, description="Corrected replies that the engine writes anew per night, at most.")
     kinds: tuple[str, ...] = Field(
@@ -127,6 +127,11 @@ class Finetune(Section):
     )
     hold_learning_rate: Positive | None = Field(
         None, examples=[4e-5], description="Peak rate of the phase that takes shifts back. Unset: an eighth of DPO's."
+    )
+    hold_batch: Count = Field(
+        16,
+        description="Pairs per step of that phase: what bystanders have in common shows over many of them, and steps "
+        "by few shift as much as they take back.",
     )
     beta: Positive | None = Field(
         None,

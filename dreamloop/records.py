@@ -325,6 +325,7 @@ class Recipe:
     dpo_learning_rate: float
     dpo_batch: int
     hold_learning_rate: float
+    hold_batch: int
     beta: float
     loss_type: Literal["sigmoid", "ipo", "robust"]
     label_smoothing: float

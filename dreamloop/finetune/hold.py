@@ -4,7 +4,7 @@ What learns to object where it should also objects a little more everywhere else
 before it is the first thing found, and where nothing stands before, that is no reason. Bystanders show it: twins of
 other kinds, on whose two sides no reply should gain on the other. Held beside the pairs, in DPO's own steps, they
 stopped the learning before the shift (weights of 1 and 4 were tried): replies get likelier and less likely for many
-reasons, and those gradients drown the others. Behind them, a few slow steps are enough.
+reasons, and those gradients drown the others. Behind them, few slow steps are enough, as many as help.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from dreamloop.records import Pair
 # Nats per token. AdamW's steps are as long as their rate however small the gradient, so what nobody would notice is
 # left alone: held at 0.03 by two steps, it was seen to be 0.04 behind them.
 UNNOTICED = 0.05
+PASSES = 4  # at most
+_HELPS = 0.95  # of the shift is left by a pass that is worth another
 
 
 class Shift(NamedTuple):
@@ -41,30 +43,38 @@ class Shift(NamedTuple):
 
 
 def hold_phase(trainer: Trainer, rows: Mapping[Pair, Row]) -> Shift:
-    """One pass over bystanders, with an optimizer of its own that begins anew every night.
+    """Passes over bystanders while they help, each with an optimizer of its own that begins anew.
 
-    A pass that does not help, or breaks, is undone: what was learned before it stands.
+    A pass that does not help, or breaks, is undone: what was there before it stands.
 
     Raises:
         ModelError: out of memory twice.
     """
     recipe, policy = trainer.recipe, trainer.policy
     policy.set_dropout("candidate", 0.0)
-    batches = twin_batches(rows, recipe.dpo_batch, recipe.seed)
+    batches = twin_batches(rows, recipe.hold_batch, recipe.seed)
     start, reference = score_both(trainer, rows, batches)
-    before = _shift(rows, start, reference)
-    if before < UNNOTICED:
-        return Shift(before, before)
-    unheld = policy.snapshot("candidate")
+    before = left = _shift(rows, start, reference)
+    for _ in range(PASSES):
+        if left < UNNOTICED:
+            break
+        was, unheld = left, policy.snapshot("candidate")
+        left = _held(trainer, rows, reference, batches)
+        if not left < was:
+            policy.place(unheld, unheld, 0.0)
+            return Shift(before, was)
+        if left > _HELPS * was:
+            break
+    return Shift(before, left)
+
+
+def _held(trainer: Trainer, rows: Mapping[Pair, Row], reference: Scores, batches: Sequence[Sequence[Pair]]) -> float:
+    """The shift that one more pass leaves; without end where it breaks."""
     try:
         _pass(trainer, rows, reference, batches)
-        after = _shift(rows, score_batches(trainer, rows, batches), reference)
+        return _shift(rows, score_batches(trainer, rows, batches), reference)
     except InvariantBroken:  # the step that broke is among the steps, and the symptoms tell of it
-        after = math.inf
-    if not after < before:
-        policy.place(unheld, unheld, 0.0)
-        return Shift(before, before)
-    return Shift(before, after)
+        return math.inf
 
 
 def _pass(trainer: Trainer, rows: Mapping[Pair, Row], reference: Scores, batches: Sequence[Sequence[Pair]]) -> None:

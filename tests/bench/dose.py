@@ -1,4 +1,4 @@
-"""How much is learned and how much is forgotten, by dose, by learning rate, and without each part of the recipe.
+"""How much is learned and how much is forgotten, by dose, by rate and steps, and without each part of the recipe.
 
 Twins out of the phrase books, no two alike, are trained on in one night's step from the base model; then the gate's
 probes, whose templates, facts and wordings appear in no dream and which offer both sides the same replies, say what
@@ -38,6 +38,7 @@ from trust import pool_of
 
 from dreamloop import paths
 from dreamloop.config import Config, Gate
+from dreamloop.course.state import rate_of
 from dreamloop.dream.axes import Coverage
 from dreamloop.dream.books import load_shelves
 from dreamloop.dream.novelty import Novelty
@@ -73,9 +74,8 @@ FRESH = 64  # twins that nothing trains on
 SHOWN = 32  # twins of those that were trained on, by which the gate tells a bias
 KINDS = ("notes", "lists")  # what the plan begins with on the bundled model
 BARE = Config().dream.model_copy(update={"bare_share": 1.0})  # and how it dreams until fresh ones are told apart
-ABLATED = 300  # pairs: what the parts of the recipe are worth shows only where something is learned,
-LEARNING = 10.0  # and at this factor on the learning rates, about what the plan rises to
-USUAL = 3.0  # the factor of a cell that names none
+RISEN = Config().adapt.larger[-1]  # pairs, at the factor on the learning rates that the plan gives them: what the
+RATE = rate_of(len(Config().adapt.larger), Config().adapt)  # parts are worth shows only where something is learned
 PACK = 2048
 LEARNS = ("dream", "finetune", "gate", "model")  # the parts of the package that a cell runs through
 TOLD = (
@@ -91,19 +91,18 @@ class Cell:
     """One recipe: so many pairs, at a factor on the learning rates, with other knobs or another way of training."""
 
     name: str
-    pairs: int = ABLATED
-    rate: float = LEARNING
+    pairs: int = RISEN
+    rate: float = RATE
     knobs: dict[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = KINDS
     way: str = ""
 
 
 CELLS = (
-    *(Cell(f"{n} pairs", n, USUAL) for n in (10, 20, 50, 100, 200, ABLATED)),
-    *(Cell(f"{ABLATED} pairs, rate x {rate:g}", rate=rate) for rate in (0.1, 0.3, 1.0, LEARNING)),
-    *(Cell(f"{n} pairs, rate x {LEARNING:g}", n) for n in (20, 50, 100, 200)),
-    Cell("200 pairs, rate x 6", 200, 6.0),
-    Cell("100 pairs, rate x 20", 100, 20.0),
+    *(Cell(f"{n} pairs", n) for n in (10, 20, 50, 100, RISEN)),
+    *(Cell(f"{RISEN} pairs, rate x {rate:g}", rate=rate) for rate in (0.1, 0.3, 1.0, 4.0, 10.0)),
+    *(Cell(f"{RISEN} pairs, {n} a step", knobs={"dpo_batch": n}) for n in (4, 8)),
+    Cell(f"{RISEN} pairs, 8 a step, rate x 10", rate=10.0, knobs={"dpo_batch": 8}),
     Cell("no replay and no anchor", knobs={"anchor_weight": 0.0}),
     Cell("no bystanders", way="nothing held"),
     Cell("no hold on chosen replies", knobs={"dpop_lambda": 0.0}),
@@ -208,7 +207,8 @@ def run(cell: Cell, seed: int, home: Path, pool: Path) -> dict[str, Any]:
     measures, verdict = {m.name: m for m in every}, decide(every, list(TOLD))
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
     return {
-        "cell": cell.name, "seed": seed, "pairs": len(pairs), "seconds": round(taught, 1),
+        "cell": cell.name, "seed": seed, "pairs": len(pairs), "rate": cell.rate, "batch": recipe.dpo_batch,
+        "seconds": round(taught, 1),
         "measures": {name: rounded(measures[name]) for name in TOLD},
         "verdict": verdict.outcome, "reasons": [] if verdict.outcome == "keep" else verdict.reasons,
         "auc": by_kind(single, own.channels["probes"]), "auc_base": by_kind(single, base.channels["probes"]),
@@ -281,7 +281,7 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         own = [one for one in found if one["cell"] == name]
         changes = {m: [one["measures"][m] for one in own] for m in TOLD}
         cells[name] = {
-            "seeds": len(own), "pairs": own[0]["pairs"],
+            "seeds": len(own), **{fact: own[0][fact] for fact in ("pairs", "rate", "batch")},
             "seconds": round(fmean(one["seconds"] for one in own), 1),
             "verdicts": dict(Counter(one["verdict"] for one in own)),
             "reasons": list(dict.fromkeys(reason.split(" ")[0] for one in own for reason in one["reasons"])),

@@ -26,6 +26,7 @@ TABLED = (
     "nats.gsm8k", "nats.humaneval", "capability.arithmetic", "capability.code", "capability.coherence", "collapse",
 )  # fmt: skip
 Bounds = tuple[float, float, float]  # mean, low, high
+Points = Sequence[tuple[float, Mapping[str, Any]]]  # where on the x-axis, and the cell there
 INK, GREY = "#222222", "#999999"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the colour-blind, too
 
@@ -38,32 +39,26 @@ def panel(axes: Axes, title: str, unit: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def by_dose(cells: Mapping[str, Any], rate: str = "") -> list[tuple[float, Mapping[str, Any]]]:
-    """Cells that differ in nothing but their number of pairs, at the usual rate or one that is named."""
-    found = [(float(name.split()[0]), cell) for name, cell in cells.items() if name.endswith(f" pairs{rate}")]
-    return sorted(found, key=lambda point: point[0])
-
-
-def by_rate(cells: Mapping[str, Any]) -> list[tuple[float, Mapping[str, Any]]]:
-    """Cells that differ in nothing but their learning rate, with the one that others are compared to."""
-    usual = [(3.0, cells[name]) for name in cells if name == "300 pairs"]
-    found = [
-        (float(name.rpartition(" ")[2]), cell) for name, cell in cells.items() if name.startswith("300 pairs, rate")
-    ]
-    return sorted([*found, *usual], key=lambda point: point[0])
+def columns_of(cells: Mapping[str, Any]) -> list[tuple[str, Points]]:
+    """Cells that differ in nothing but their pairs, rate or steps, with the one that all others are compared to."""
+    pairs = sorted((float(name.split()[0]), name) for name in cells if name.endswith(" pairs"))
+    most, usual = pairs[-1]
+    rates = {name: float(name.rpartition(" ")[2]) for name in cells if name.startswith(f"{usual}, rate")}
+    steps = {name: most / float(name.split()[2]) for name in cells if name.startswith(usual) and name.endswith("step")}
+    rate, batch = cells[usual]["rate"], cells[usual]["batch"]
+    columns = {
+        f"pairs of one night, at {rate:g} times the default rates": pairs,
+        f"{usual}, factor on the default rates": [(rate, usual), *((x, name) for name, x in rates.items())],
+        f"{usual}, steps that they are cut into": [(most / batch, usual), *((x, name) for name, x in steps.items())],
+    }
+    return [(what, [(x, cells[name]) for x, name in sorted(points)]) for what, points in columns.items()]
 
 
 def dose(result: Mapping[str, Any]) -> Figure:
-    """Learning above, forgetting below; by pairs at two rates, and by rate at the largest of these doses."""
+    """Learning above, forgetting below; by pairs, and for the most of them by rate and by steps."""
     figure = Figure(figsize=(11, 6), layout="constrained")
     grid = figure.subplots(2, 3, sharex="col", sharey="row")
-    cells = result["cells"]
-    columns = (
-        (by_dose(cells), "pairs of one night, 3 times the default rates"),
-        (by_dose(cells, ", rate x 10"), "pairs of one night, 10 times the default rates"),
-        (by_rate(cells), "300 pairs, factor on the default rates"),
-    )
-    for column, (points, what) in enumerate(columns):
+    for column, (what, points) in enumerate(columns_of(result["cells"])):
         learned, forgotten = grid[0][column], grid[1][column]
         where = [x for x, _ in points]
         for colour, kind in zip(COLOURS, points[0][1]["fresh"], strict=False):

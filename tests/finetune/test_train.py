@@ -16,7 +16,7 @@ from torch import Tensor
 from dreamloop.config import Config, Finetune
 from dreamloop.errors import InvariantBroken, ModelError
 from dreamloop.finetune import phases
-from dreamloop.finetune.hold import UNNOTICED
+from dreamloop.finetune.hold import PASSES, UNNOTICED
 from dreamloop.finetune.recipe import recipe_of
 from dreamloop.finetune.symptoms import symptoms
 from dreamloop.finetune.train import train
@@ -91,7 +91,7 @@ def objecting(policy: Policy, recipe: Recipe, bystanders: list[Pair]) -> tuple[S
     return report, fmean(moved)
 
 
-HOLDING = replace(RECIPE, sft=False, dpo_batch=8, hold_learning_rate=3e-3)
+HOLDING = replace(RECIPE, sft=False, dpo_batch=8, hold_batch=8, hold_learning_rate=2e-3)
 
 
 def test_what_learning_shifted_elsewhere_is_taken_back_and_what_was_learned_stays(tiny_folder: object) -> None:
@@ -99,11 +99,13 @@ def test_what_learning_shifted_elsewhere_is_taken_back_and_what_was_learned_stay
     held, back = objecting(load_policy(str(tiny_folder)), HOLDING, others())
     assert (free.held, free.shift_before, free.shift_after) == ((), None, None)
     assert {step.phase for step in free.steps} == {"dpo"}
-    assert [step.phase for step in held.steps if step.shift is not None] == ["hold"] * 4  # 32 pairs, 8 a step
+    steps = [step for step in held.steps if step.shift is not None]
+    assert {step.phase for step in steps} == {"hold"}
+    assert len(steps) in {4 * passes for passes in range(1, PASSES + 1)}  # 32 pairs, 8 a step
     assert set(held.held) == {pair.digest for pair in others()}
     assert held.shift_before is not None
     assert held.shift_after is not None
-    assert held.steps[-4].shift == pytest.approx(held.shift_before, rel=0.2)  # of some of them
+    assert steps[0].shift == pytest.approx(held.shift_before, rel=0.2)  # of some of them
     assert held.shift_after < held.shift_before / 2
     assert abs(back) < abs(shifted) / 2
     assert held.margin_after - held.margin_before > (free.margin_after - free.margin_before) / 2
