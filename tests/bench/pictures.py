@@ -40,7 +40,10 @@ def panel(axes: Axes, title: str, unit: str) -> None:
 
 
 def columns_of(cells: Mapping[str, Any]) -> list[tuple[str, Points]]:
-    """Cells that differ in nothing but their pairs, rate or steps, with the one that all others are compared to."""
+    """Cells that differ in nothing but their pairs, rate or steps, with the one that all others are compared to.
+
+    Where only that one was measured there is nothing to draw.
+    """
     pairs = sorted((float(name.split()[0]), name) for name in cells if name.endswith(" pairs"))
     most, usual = pairs[-1]
     rates = {name: float(name.rpartition(" ")[2]) for name in cells if name.startswith(f"{usual}, rate")}
@@ -51,14 +54,16 @@ def columns_of(cells: Mapping[str, Any]) -> list[tuple[str, Points]]:
         f"{usual}, factor on the default rates": [(rate, usual), *((x, name) for name, x in rates.items())],
         f"{usual}, steps that they are cut into": [(most / batch, usual), *((x, name) for name, x in steps.items())],
     }
-    return [(what, [(x, cells[name]) for x, name in sorted(points)]) for what, points in columns.items()]
+    drawn = {what: sorted(points) for what, points in columns.items() if len(points) > 1}
+    return [(what, [(x, cells[name]) for x, name in points]) for what, points in drawn.items()]
 
 
 def dose(result: Mapping[str, Any]) -> Figure:
     """Learning above, forgetting below; by pairs, and for the most of them by rate and by steps."""
+    columns = columns_of(result["cells"])
     figure = Figure(figsize=(11, 6), layout="constrained")
-    grid = figure.subplots(2, 3, sharex="col", sharey="row")
-    for column, (what, points) in enumerate(columns_of(result["cells"])):
+    grid = figure.subplots(2, len(columns), squeeze=False, sharex="col", sharey="row")
+    for column, (what, points) in enumerate(columns):
         learned, forgotten = grid[0][column], grid[1][column]
         where = [x for x, _ in points]
         for colour, kind in zip(COLOURS, points[0][1]["fresh"], strict=False):
