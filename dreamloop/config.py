@@ -174,6 +174,9 @@ class Finetune(Section):
     weight_decay: NotNegative = Field(0.01, description="AdamW's weight decay.")
     max_grad_norm: Positive = Field(1.0, description="Gradients are clipped to this norm.")
     warmup_ratio: Share = Field(0.1, description="Share of a phase's steps with a rising rate.")
+    decay_ratio: Share = Field(
+        0.3, description="Share of them in which it falls at the end; in between it stays as it is."
+    )
     min_steps: Count = Field(8, description="Optimizer steps that a phase has at least.")
     max_length: Count = Field(1024, description="Longest context plus reply; longer rows are skipped and counted.")
     pack_tokens: Count = Field(512, description="Tokens per forward pass; rows share it without seeing each other.")
@@ -309,7 +312,7 @@ class Adapt(Section):
         "too little.",
     )  # fmt: skip
     steps: Count = Field(15, description="Optimizer steps from which two such nights are enough.")
-    rate_growth: float = Field(1.5, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
+    rate_growth: float = Field(1.25, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
     rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on DPO's configured learning rate.")
     gap_opens: Positive = Field(
         0.1, le=1, description="How much further than at first push-back and accept rate may be apart."

@@ -340,6 +340,7 @@ class Recipe:
     weight_decay: float
     max_grad_norm: float
     warmup_ratio: float
+    decay_ratio: float
     min_steps: int
     max_length: int
     pack_tokens: int

@@ -86,7 +86,7 @@ def _pass(trainer: Trainer, rows: Mapping[Pair, Row], reference: Scores, batches
             def parts(batch: Sequence[Pair] = batch) -> list[Part]:
                 return [Bystanders([rows[pair] for pair in batch], [reference[pair] for pair in batch])]
 
-            rate = recipe.hold_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
+            rate = recipe.hold_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio, recipe.decay_ratio)
             trainer.step(parts, optimizer, rate, "hold", index)
             advance(1)
 

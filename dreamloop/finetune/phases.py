@@ -36,7 +36,7 @@ def sft_phase(trainer: Trainer, rows: Sequence[Row], replay: Sequence[Sequence[R
             def parts(own: list[Row] = own, general: list[Row] = general, count: int = count) -> list[Part]:
                 return [SftRows(own, count, is_replay=False), SftRows(general, count, is_replay=True)]
 
-            rate = recipe.sft_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
+            rate = recipe.sft_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio, recipe.decay_ratio)
             trainer.step(parts, optimizer, rate, "sft", index)
             advance(1)
     trainer.keep_moments(optimizer, "sft")
@@ -76,7 +76,7 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
                 )  # fmt: skip
                 return [pairs, KlAnchor(general, recipe.anchor_weight)] if general else [pairs]
 
-            rate = recipe.dpo_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio)
+            rate = recipe.dpo_learning_rate * rate_factor(index, len(batches), recipe.warmup_ratio, recipe.decay_ratio)
             step = trainer.step(parts, optimizer, rate, "dpo", index)
             if index == 0:
                 _check_start(step.dpo, _first_loss(rows, batch, start, reference, recipe), policy.dtype)

@@ -26,16 +26,14 @@ def recipe_of(knobs: Finetune, seed: int) -> Recipe:
     return Recipe(**{**same, **unset, **patterns, "seed": seed, "lora_alpha": knobs.alpha})
 
 
-def rate_factor(step: int, steps: int, warmup_ratio: float) -> float:
-    """Factor on the learning rate at ``step`` (0-based) of ``steps``: warm-up, then cosine.
+def rate_factor(step: int, steps: int, warmup_ratio: float, decay_ratio: float) -> float:
+    """Factor on the learning rate at ``step`` (0-based) of ``steps``: warm-up, the whole rate, down to 0 at the end.
 
-    Warm-up begins at 1/(w+1), never at 0: with four steps a zero first step is a quarter of the night.
-    The cosine reaches 0 only after the last step.
+    What a night learns is found late in it, where a cosine has left little to find it with (for long runs both are as
+    good: arXiv 2405.18392). Neither end is at 0: with four steps a zero step is a quarter of the night.
     """
-    warmup = math.ceil(warmup_ratio * steps) if steps > 1 else 0
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+    warmup, decay = (math.ceil(ratio * steps) if steps > 1 else 0 for ratio in (warmup_ratio, decay_ratio))
+    return min(1.0, (step + 1) / (warmup + 1), (steps - step) / (decay + 1))
 
 
 def batch_size(examples: int, wanted: int, min_steps: int) -> int:

@@ -1,11 +1,12 @@
 """The loop that one would write first: TRL's trainers on each night's pairs, one adapter stacked on, nothing watched.
 
-No replay, no anchor, no gate. Learning rates, batches and the adapter's shape are dreamloop's, the pairs are those that
-dreamloop trained on in the same night, kept or not.
+No replay, no anchor, no gate. Learning rates, their schedule, batches and the adapter's shape are dreamloop's, the
+pairs are those that dreamloop trained on in the same night, kept or not.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def _sft(model: Any, tokenizer: Any, pairs: Sequence[Pair], recipe: Recipe, plac
     data = Dataset.from_list([{"prompt": _messages(p.context), "completion": _said(p.chosen)} for p in pairs])
     size = batch_size(len(pairs), recipe.sft_batch, recipe.min_steps)
     knobs = SFTConfig(learning_rate=recipe.sft_learning_rate, per_device_train_batch_size=size,
-                      **_common(place, recipe))  # fmt: skip
+                      **_common(place, recipe, math.ceil(len(pairs) / size)))  # fmt: skip
     trainer = SFTTrainer(model=model, args=knobs, train_dataset=data, processing_class=tokenizer)
     trainer.train()
     return trainer.model
@@ -64,17 +65,19 @@ def _dpo(model: Any, tokenizer: Any, pairs: Sequence[Pair], recipe: Recipe, plac
     ])  # fmt: skip
     size = batch_size(len(pairs), recipe.dpo_batch, recipe.min_steps)
     knobs = DPOConfig(learning_rate=recipe.dpo_learning_rate, per_device_train_batch_size=size,
-                      **_common(place, recipe))  # fmt: skip
+                      **_common(place, recipe, math.ceil(len(pairs) / size)))  # fmt: skip
     trainer = DPOTrainer(model=model, args=knobs, train_dataset=data, processing_class=tokenizer)
     trainer.train()
     return trainer.model
 
 
-def _common(place: Path, recipe: Recipe) -> dict[str, Any]:
+def _common(place: Path, recipe: Recipe, steps: int) -> dict[str, Any]:
     return {
-        "output_dir": str(place / "trainer"), "num_train_epochs": 1, "lr_scheduler_type": "cosine",
-        "warmup_steps": recipe.warmup_ratio, "weight_decay": recipe.weight_decay,
-        "max_grad_norm": recipe.max_grad_norm, "max_length": recipe.max_length, "seed": recipe.seed % 2**31,
+        "output_dir": str(place / "trainer"), "num_train_epochs": 1,
+        "lr_scheduler_type": "warmup_stable_decay", "warmup_steps": recipe.warmup_ratio,
+        "lr_scheduler_kwargs": {"num_decay_steps": math.ceil(recipe.decay_ratio * steps), "decay_type": "linear"},
+        "weight_decay": recipe.weight_decay, "max_grad_norm": recipe.max_grad_norm, "max_length": recipe.max_length,
+        "seed": recipe.seed % 2**31,
         "gradient_checkpointing": False, "report_to": [], "save_strategy": "no", "logging_strategy": "no",
         "disable_tqdm": True, "use_cpu": True, "bf16": False, "dataloader_pin_memory": False,
     }  # fmt: skip
