@@ -161,9 +161,9 @@ def _kinds(
 ) -> tuple[tuple[str, ...], str]:
     """The kinds worth training: neither good already nor still at chance after many twins; and why not the others.
 
-    Of those left, a few at a time are trained: a dose that is spread over everything moves nothing. First come the
-    next steps from what is good by now, then the ones that are told apart in some wording or begin to be. A kind that
-    practises what fell comes beside them.
+    Of those left, a few at a time are trained: a dose that is spread over everything moves nothing. What was begun is
+    brought to its end, because judgment comes late; then come the next steps from what is good by now, then the ones
+    that are told apart in some wording or begin to be. A kind that practises what fell comes beside them.
     """
     knobs = config.adapt
     won, asked = _told_apart(_kept(past), knobs.kind_twins)
@@ -173,8 +173,9 @@ def _kinds(
     left = [kind for kind in open_ones if kind not in course.resting] or open_ones
     ended = [kind for kind in config.night.kinds if kind not in {*good, *lost, *left}]
     ranked = _promising(left, potentials, won, asked)
-    steps = [kind for kind in ranked if EASIER.get(kind) in good]
-    ranked = [*steps, *(kind for kind in ranked if kind not in steps)]
+    begun = [kind for kind in ranked if kind in course.kinds]
+    steps = [kind for kind in ranked if EASIER.get(kind) in good and kind not in begun]
+    ranked = [*begun, *steps, *(kind for kind in ranked if kind not in {*begun, *steps})]
     first = ranked[: knobs.kinds_at_once] if potentials else left
     practice = [kind for kind in _practising(course.fell, ranked) if kind not in first]
     first = [*first, *practice]

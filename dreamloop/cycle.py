@@ -322,8 +322,8 @@ def _known(night: _Night, dreams: Dreaming, suite: Suite) -> _Material:
         night.ledger.take_up(night.number, known.twins)
         if known.too_close:
             night.ledger.record_skips(night.number, [Skip("relearn", "too close to a gate item", known.too_close)])
-    with night.stage("lessons"):
-        _, lessons = dreams.finish(0)
+    with night.stage("lessons"):  # whether that is still told apart which is learned once more
+        _, lessons = replace(dreams, kinds=sorted({twins.right.kind for twins in known.twins})).finish(0)
     pairs = known.pairs()
     replay = known.replay[: replay_count(len(pairs), night.config.night.replay_share)]
     return _Material(pairs, replay, lessons, _bystanders(night, dreams, pairs))

@@ -14,6 +14,7 @@ from dreamloop.records import Change, PastNight
 _LEARNED = "lessons.discrimination"
 _SLOWER = 5  # times as patient where a larger step was reverted before, and twice as often with every further time
 _REFUSED = 2  # times that a rise is reverted before the kinds it was for are left as they are
+_MOSTLY = 0.5  # of their steps, on average, that nights must have been kept of for the next to be larger
 _CAUTIONS = (1.0, 0.5, 0.25)  # factors on the learning rates
 
 
@@ -27,16 +28,18 @@ def too_little(changes: Sequence[Change], least: float) -> bool:
 
 
 def turned_to(course: Course, kinds: Sequence[str]) -> Course:
-    """Other kinds than before, and none of those: they begin small, and what was seen says nothing of them.
+    """Other kinds than before, and none of those: what was seen says nothing of them.
 
-    After kinds that were learned their next steps come beside one that still is; so this is for those that were given
-    up, for which the dose had risen in vain.
+    A dose that taught stays; after one that had risen in vain the next kinds begin small.
     """
     if not kinds:
         return course
-    if course.kinds and not {*kinds} & {*course.kinds} and course.level:
+    if course.kinds and not {*kinds} & {*course.kinds}:
+        changes = [seen.learned for seen in course.window]
+        flat = bool(changes) and sum(change.change for change in changes) <= noise_of(changes)
+        vain = flat or not course.proven
         why = f"Small doses first: {', '.join(kinds)} were not trained before."
-        course = replace(_begun(course), why_dose=why)
+        course = replace(_begun(course), why_dose=why) if vain and course.level else _turned(course)
     return replace(course, kinds=tuple(kinds))
 
 
@@ -51,16 +54,26 @@ def proven(course: Course, night: PastNight, config: Config) -> Course:
 
 
 def reverted(course: Course, night: PastNight, config: Config) -> Course:
-    """Never again as it was: back to the level that was kept, or half as large where this one had been."""
+    """Never again as it was: half as large, or back to the level that was kept where a rise fails once more.
+
+    Half of a rise is tried where it is more than what was kept before it.
+    """
     course = replace(course, reverted=(*course.reverted, night.number))
     if lost_to_budget(night) or not _of_this_size(course, night, config):
         return course  # not too large: the way to here was, or it is another's size
     why = f"Night {night.number} was not kept, so its pairs are set aside and the next step is smaller."
-    if course.proven or not course.level:
+    if course.proven or _half_is_a_rise(course, config):
         return smaller(course, why, config)
     again = course.refused + 1 if course.ceiling == course.level else 1
     return replace(
-        _turned(course), level=course.level - 1, proven=True, ceiling=course.level, refused=again, why_dose=why
+        _turned(course),
+        level=course.level - 1,
+        proven=True,
+        ceiling=course.level,
+        refused=again,
+        caution=1.0,
+        why_dose=why,
+        why_caution="As at the level before.",
     )
 
 
@@ -77,6 +90,11 @@ def smaller(course: Course, why: str, config: Config) -> Course:
     return replace(
         course, level=below, ceiling=course.level, refused=0, caution=(*fits, _CAUTIONS[-1])[0], why_dose=why
     )
+
+
+def _half_is_a_rise(course: Course, config: Config) -> bool:
+    """Whether half of a rise that was not tried smaller yet is still more than what was kept before it."""
+    return course.caution == 1 and _size(course.level, 0.5, config) > _size(course.level - 1, 1.0, config)
 
 
 def _size(level: int, caution: float, config: Config) -> float:
@@ -109,20 +127,27 @@ def calm(course: Course, night: PastNight, config: Config) -> Course:
 
 
 def _sized(course: Course, night: PastNight, config: Config) -> Course:
-    """What the nights of the present size have changed together: enough, too little, nothing, or the wrong way."""
+    """What the nights of the present size have changed together: enough, too little, nothing, or the wrong way.
+
+    Of a step that was kept in part, what the whole would have changed by the part.
+    """
     learned, knobs = night.measure(_LEARNED), config.adapt
-    if learned is None or night.scale < 1 or not _of_this_size(course, night, config):
-        return course  # the gate took only a part: of a larger step it would take no more
+    if learned is None or not _of_this_size(course, night, config):
+        return course
     if night.shown and not night.taught():
         return course  # what people said is not what fresh scenarios ask
     times = _patience(course)
-    seen = Seen(learned.tonight, night.steps, night.taught())
+    seen = Seen(_whole(learned.tonight, night.scale), night.steps, night.taught(), night.scale)
     course = replace(course, window=(*course.window, seen)[-knobs.patience * times :])
     steps, fewest = sum(seen.steps for seen in course.window), min(2, knobs.patience)
     full = len(course.window) >= knobs.patience * times
     if not full and (len(course.window) < fewest * times or steps < knobs.steps * times):
         return course
     return _weighed(course, night.number, config)
+
+
+def _whole(part: Change, scale: float) -> Change:
+    return replace(part, change=part.change / scale, low=part.low / scale, high=part.high / scale)
 
 
 def _weighed(course: Course, number: int, config: Config) -> Course:
@@ -151,7 +176,13 @@ def _may_rise(course: Course, config: Config) -> bool:
     """Whether there is a larger dose that may be kept. One that was refused again and again is only tried once more
     where it is not known what was taught, so that nothing else could be taught instead."""
     refused = course.level + 1 == course.ceiling and course.refused >= _REFUSED and bool(course.kinds)
-    return course.level < _highest(config) and course.caution >= 1 and not course.weaker and not refused
+    held = course.caution < 1 or bool(course.weaker) or _in_small_parts(course)
+    return course.level < _highest(config) and not held and not refused
+
+
+def _in_small_parts(course: Course) -> bool:
+    """Whether the gate took so little of these nights that of a larger step it would take no more."""
+    return sum(seen.scale for seen in course.window) < _MOSTLY * len(course.window)
 
 
 def _risen(course: Course) -> Course:
@@ -164,7 +195,7 @@ def _set_aside(course: Course, nights: str) -> Course:
     Where calm nights would bring a larger step, only until nothing else is left to train.
     """
     kinds = [kind for kind in course.window[0].kinds if all(kind in seen.kinds for seen in course.window)]
-    for_now = course.caution < 1 or bool(course.weaker)
+    for_now = course.caution < 1 or bool(course.weaker) or _in_small_parts(course)
     ended = [kind for kind in kinds if not for_now or kind in course.resting]
     what = "larger dose is kept just now" if for_now else "larger dose is left"
     why = f"{nights}, nothing, and no {what} for {', '.join(kinds)}; what comes next begins small."

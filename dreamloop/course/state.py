@@ -14,11 +14,12 @@ LONGEST = 8  # times the nights that anything asks for at most: a gate is someti
 
 
 class Seen(NamedTuple):
-    """What a night's whole step changed, its optimizer steps, and the kinds that it taught."""
+    """What a night's whole step changed, its optimizer steps, the kinds that it taught, and how much was kept."""
 
     learned: Change
     steps: int
     kinds: tuple[str, ...]
+    scale: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Course:
     ``caution`` is the factor on the learning rates: a smaller step is a shorter one, because one of fewer pairs points
     anywhere (one of four moved the weights half as far as one of twenty, and tonight's own replies by 0.3 nats per
     token one way). ``since`` are the nights kept since the step's size changed, ``setbacks`` how often it had to be
-    made smaller and that was not forgotten yet. ``window`` are the latest nights whose whole step was kept, all of the
-    present size. ``reverted`` are the nights reverted in a row, ``clean`` the number kept in a row without a fall.
+    made smaller and that was not forgotten yet. ``window`` are the latest nights that were kept, all of the present
+    size. ``reverted`` are the nights reverted in a row, ``clean`` the number kept in a row without a fall.
     ``fell`` are the measures that fell, for as long as that brings more replay. ``weaker`` is the side that lags
     behind, empty where they keep together. ``kinds`` are those that were taught last. ``resting`` are those of which no
     dose that is kept just now teaches any more, ``exhausted`` those of which none does.

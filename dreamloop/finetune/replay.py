@@ -21,7 +21,7 @@ from dreamloop.model.sampler import Request, Sampler
 from dreamloop.records import ChatRow, Message, Skip
 
 OVERSAMPLE = 1.6  # small models leave some answers unfinished
-MAX_NEW_TOKENS = 128
+MAX_NEW_TOKENS = 192
 PIECE = 1500  # characters of plain text in a row, about 350 tokens
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dreamloop.ledger.database import LedgerFile, context_json, context_of
+from dreamloop.ledger.past import TRIED
 from dreamloop.records import Axis, Diversity, Dreamed, Scenario, Tally, Twins, Use
 
 _TRIES = 3  # nights that may take twins up before they are left alone
@@ -50,14 +51,14 @@ class DreamRows(LedgerFile):
                 yield wrong[0], twins.text(), (right[1], wrong[1], twins.right.twin)
 
     def pending_twins(self) -> list[Twins]:
-        """Twins dreamed for a training that did not happen: their night broke off. Oldest first.
+        """Twins dreamed for a training that did not happen or was not judged: their night broke off. Oldest first.
 
         What broke several nights that took it up is left alone.
         """
         rows = iter(self._rows(
             f"SELECT {_SCENARIO} FROM scenarios WHERE use = 'training' "  # noqa: S608 - column names from above
-            "AND night NOT IN (SELECT night FROM trainings) "
-            "AND twin NOT IN (SELECT twin FROM taken_up JOIN trainings USING (night)) AND twin NOT IN "
+            f"AND night NOT IN {TRIED} "
+            f"AND twin NOT IN (SELECT twin FROM taken_up WHERE night IN {TRIED}) AND twin NOT IN "
             f"(SELECT twin FROM taken_up GROUP BY twin HAVING count(*) >= {_TRIES}) ORDER BY rowid"
         ))  # fmt: skip
         return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in zip(rows, rows, strict=True)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamloop.errors import ConfigError, StateError
-from dreamloop.ledger.past import called, past_nights, potentials
+from dreamloop.ledger.past import TRIED, called, past_nights, potentials
 from dreamloop.lock import is_held
 from dreamloop.records import PastNight, Potential
 
@@ -73,9 +73,9 @@ class History:
         return dict(sorted(Counter(outcomes).items()))
 
     def pending(self) -> int:
-        """Mined pairs that no night has trained on."""
+        """Mined pairs that no night has trained on and come to a judgement."""
         query = (
-            "SELECT count(*) AS n FROM pairs WHERE digest NOT IN (SELECT digest FROM trained) "
+            f"SELECT count(*) AS n FROM pairs WHERE digest NOT IN (SELECT digest FROM trained WHERE night IN {TRIED}) "  # noqa: S608
             "AND digest NOT IN (SELECT digest FROM set_aside)"
         )
         return int(self._all(query)[0]["n"])

@@ -13,6 +13,10 @@ from dreamloop.records import Change, Dose, KindShown, Measure, PastNight, Poten
 # The trial that was judged last is the one that was kept or not.
 _LAST = "(SELECT night, max(attempt) FROM trials GROUP BY night)"
 REBASED = "(SELECT night FROM plans WHERE json_extract(plan, '$.act') = 'rebase')"  # began at the base once more
+TRIED = """(
+    SELECT night FROM trainings WHERE night IN (SELECT night FROM verdicts)
+    OR night NOT IN (SELECT night FROM endings WHERE outcome IN ('interrupted', 'failed'))
+)"""  # trained and came to a judgement: what was ended before it waits for another night
 _LINE = """
 line(night) AS (
     SELECT generation FROM (SELECT generation FROM pointers ORDER BY rowid DESC LIMIT 1)
@@ -33,7 +37,8 @@ SELECT night,
     night IN (SELECT night FROM go_aheads),
     night IN {REBASED},
     coalesce((SELECT outcome = 'revert' FROM trials WHERE trials.night = endings.night ORDER BY attempt LIMIT 1), 0),
-    coalesce((SELECT json_array_length(report, '$.trained') FROM trainings WHERE trainings.night = endings.night), 0),
+    (SELECT coalesce(json_array_length(report, '$.trained'), json_extract(plan, '$.behavioural'))
+        FROM trainings WHERE trainings.night = endings.night),
     json_extract(plan, '$.behavioural'), json_extract(plan, '$.rate'), json_extract(plan, '$.caution')
 FROM endings LEFT JOIN plans USING (night) LEFT JOIN models USING (night) ORDER BY night
 """  # noqa: S608 - the constant above
@@ -80,7 +85,7 @@ def past_nights(db: sqlite3.Connection) -> list[PastNight]:
     return [
         PastNight(
             night, outcome, steps, scale, tuple(measures[night]), tuple(shown[night]), bool(looked), bool(rebased),
-            bool(worse), None if None in planned else Dose(pairs, *planned),
+            bool(worse), None if None in planned else Dose(pairs or 0, *planned),
         )
         for night, outcome, steps, scale, looked, rebased, worse, pairs, *planned in db.execute(_NIGHTS)
     ]  # fmt: skip

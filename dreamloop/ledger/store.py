@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamloop.ledger.database import context_json, context_of
 from dreamloop.ledger.dreams import DreamRows
-from dreamloop.ledger.past import REBASED, called, past_nights, potentials
+from dreamloop.ledger.past import REBASED, TRIED, called, past_nights, potentials
 from dreamloop.records import (
     ChatRow,
     Collected,
@@ -143,8 +143,10 @@ class Ledger(DreamRows):
             self._insert("skips", [{"night": night, **asdict(skip)} for skip in collected.skips])
 
     def pending_pairs(self) -> list[Pair]:
-        """Mined pairs that no night has trained on, oldest first."""
-        return self._pairs("NOT IN (SELECT digest FROM trained UNION SELECT digest FROM set_aside)")
+        """Mined pairs that no night has trained on and come to a judgement, oldest first."""
+        return self._pairs(
+            f"NOT IN (SELECT digest FROM trained WHERE night IN {TRIED} UNION SELECT digest FROM set_aside)"  # noqa: S608
+        )
 
     def mined_of(self, night: int) -> list[Pair]:
         """The mined pairs that a night trained on."""

@@ -9,7 +9,7 @@ and five templates of a kind a percentile bootstrap would be far too narrow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -43,17 +43,22 @@ class Figure:
     of: Callable[[list[Floats]], float]
 
 
-def figures(suite: Suite, public: Public, taught: Collection[str]) -> list[Figure]:
-    """Every figure of the table; ``auc``, ``push_back`` and ``accept`` are of the kinds that were taught, if any."""
+def figures(suite: Suite, public: Public, twins: Mapping[str, float], enough: float) -> list[Figure]:
+    """Every figure of the table, by how many twins of each kind were trained on.
+
+    ``auc``, ``push_back`` and ``accept`` are of the kinds that had ``enough``, ``auc.untaught`` of those that had none;
+    kinds in between are in neither.
+    """
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
     kinds = sorted({probe.kind for probe in single})
     found = [_auc(f"auc.{kind}", "probes", [p for p in single if p.kind == kind]) for kind in kinds]
-    trained = [probe for probe in single if probe.kind.removeprefix("own/") in taught]
+    had = {probe.item: twins.get(probe.kind.removeprefix("own/"), 0) for probe in single}
+    trained = [probe for probe in single if had[probe.item] >= enough]
     if trained:
         found.append(_auc("auc", "probes", trained))
         found.append(_rate("push_back", "probes", [p for p in trained if p.side == "wrong"], pushes))
         found.append(_rate("accept", "probes", [p for p in trained if p.side == "right"], accepts))
-    found.append(_auc("auc.untaught", "probes", [probe for probe in single if probe not in trained]))
+    found.append(_auc("auc.untaught", "probes", [probe for probe in single if not had[probe.item]]))
     found += [_auc(f"auc.{kind}", "sided", [p for p in public.sided if p.kind == kind])
               for kind in sorted({probe.kind for probe in public.sided})]  # fmt: skip
     found.append(_rate("push_back.false_claims", "false", public.false, pushes))

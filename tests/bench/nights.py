@@ -55,7 +55,7 @@ def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]
     for one in every:
         twins.update(one.twins)
     a_seed = {kind: round(count / len(every), 1) for kind, count in twins.most_common()}
-    asked_of = figures(suite, public, {kind for kind, count in a_seed.items() if count >= TAUGHT})
+    asked_of = figures(suite, public, a_seed, TAUGHT)
 
     def of(who: str) -> list[Scores]:
         return [with_collapse(one.scores[who], one.scores["base 0"]) for one in every]

@@ -64,7 +64,7 @@ NULLS = 20
 FIRST_NULL = 101  # the seed of the first honest night; margins were set on nights with the seeds 1 to 4
 FIRST_HARM = 201
 JUDGES = ("probes.auc", "probes.discrimination", "lessons.discrimination")
-POOL = 40
+POOL = 134
 
 Train = Callable[..., Any]
 Harm = Callable[[Policy, ChatEncoder, Recipe], None]

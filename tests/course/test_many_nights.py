@@ -88,8 +88,8 @@ def test_a_model_that_bears_little_settles_below_what_it_cannot_bear() -> None:
 def test_an_escalation_that_is_reverted_is_tried_again_rarely() -> None:
     plans, past = lived(World(gain=0.0001, bears=60), 80)
     assert all(p.act == "train" for p in plans)
-    assert [n.outcome for n in past[20:]].count("reverted") <= 2
-    assert sum(step(p) > 60 for p in plans[40:]) <= 1
+    assert [n.outcome for n in past[20:]].count("reverted") <= 3  # half of what was refused comes back, ever later
+    assert sum(step(p) > 60 for p in plans[40:]) <= 2
 
 
 def test_a_forgetful_model_gets_more_replay_and_keeps_its_ability() -> None:

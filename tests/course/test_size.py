@@ -54,10 +54,12 @@ def test_a_reverted_night_halves_the_next_dose_and_is_named() -> None:
     assert plan([night(1, "inconclusive"), night(2, "reverted")], CONFIG, BARE).caution == 0.25
 
 
-def test_a_rise_that_is_not_kept_goes_back_to_the_level_that_was() -> None:
-    after = plan([*nights(2), night(3, "reverted")], CONFIG, BARE)
+def test_a_rise_that_is_not_kept_is_halved_and_then_goes_back_to_the_level_that_was() -> None:
+    halved = plan([*nights(2), night(3, "reverted")], CONFIG, BARE)
+    assert (halved.behavioural, halved.rate, halved.caution) == (50, 2.0, 0.5)
+    after = plan([*nights(2), night(3, "reverted"), night(4, "inconclusive")], CONFIG, BARE)
     assert (after.behavioural, after.rate, after.caution) == (20, 1.0, 1.0)
-    assert "Night 3" in why(after, "night.behavioural")
+    assert "Night 4" in why(after, "night.behavioural")
 
 
 def test_a_level_that_was_kept_before_is_only_halved_when_it_is_not() -> None:
@@ -107,7 +109,7 @@ def test_three_reverted_nights_in_a_row_wait_for_a_person_and_say_so() -> None:
 
 
 def test_a_step_that_broke_off_counts_as_reverted() -> None:
-    broken = PastNight(1, "reverted", 2, 1.0, (), ())
+    broken = PastNight(1, "reverted", 2, 1.0, (), (), dose=Dose(20, 20, 1.0, 1.0))
     assert plan([broken], CONFIG, BARE).caution == 0.5
     assert plan([replace(broken, number=n) for n in (1, 2, 3)], CONFIG, BARE).act == "stop"
 
@@ -125,10 +127,31 @@ def test_a_step_kept_in_part_because_the_whole_left_a_question_open_changes_noth
     assert plan([night(1, scale=0.5)], CONFIG, BARE).caution == 1.0
 
 
-def test_a_dose_of_which_the_gate_takes_a_part_does_not_rise() -> None:
+def test_a_dose_of_which_the_gate_takes_a_small_part_does_not_rise() -> None:
     quarters = [night(n, learned=0.001, scale=0.25) for n in range(1, 9)]
     assert plan(quarters, CONFIG, BARE).behavioural == 20
     assert plan([replace(one, scale=1.0) for one in quarters[:2]], CONFIG, BARE).behavioural == 50
+    assert plan([replace(one, scale=0.5) for one in quarters[:2]], CONFIG, BARE).behavioural == 50
+
+
+def test_nights_kept_in_small_parts_that_change_nothing_leave_their_kinds_for_others() -> None:
+    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    two = [*shown(12, 16, 9, "notes"), *shown(12, 16, 9, "lists")]
+    flat = [night(n, shown=two, scale=0.25) for n in range(1, 4)]
+    assert set(plan(flat[:1], CONFIG, found).kinds) == {"notes", "lists"}
+    assert set(plan(flat, CONFIG, found).kinds).isdisjoint({"notes", "lists"})
+
+
+def test_what_was_begun_is_brought_to_its_end_before_the_next_steps_and_at_the_dose_that_taught_it() -> None:
+    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    risen = nights(4)
+    one = [*shown(32, 32, 50, "notes"), *shown(26, 32, 50, "lists")]
+    both = [*shown(32, 32, 50, "notes"), *shown(32, 32, 50, "lists")]
+    half_way = plan([*risen, night(5, learned=0.3, shown=one)], CONFIG, found)
+    assert set(half_way.kinds) == {"lists", "quotes"}
+    ended = plan([*risen, night(5, learned=0.3, shown=both)], CONFIG, found)
+    assert set(ended.kinds).isdisjoint({"notes", "lists"})
+    assert (half_way.behavioural, ended.behavioural) == (200, 200)
 
 
 def test_a_kind_that_practised_once_is_not_set_aside_with_those_of_all_nights() -> None:
@@ -172,7 +195,7 @@ def test_mined_pairs_alone_do_not_make_the_dose_rise() -> None:
 def test_a_level_that_was_kept_in_the_end_slows_no_later_one() -> None:
     past = [*nights(2), night(3, "inconclusive"), *(night(n) for n in range(4, 60))]
     levels = [plan(past[:n], CONFIG, BARE).rate for n in range(60)]
-    assert [levels.index(rate) for rate in (2, 4, 8)] == [2, 15, 17]
+    assert [levels.index(rate) for rate in (2, 4, 8)] == [2, 8, 10]  # three calm nights at half, then two whole ones
 
 
 def test_kinds_that_no_dose_moves_are_left_as_they_are_and_the_next_begin_small() -> None:

@@ -91,6 +91,16 @@ def test_twins_of_a_night_that_trained_wait_for_nobody(ledger: Ledger) -> None:
     assert ledger.pending_twins() == []
 
 
+def test_twins_of_a_training_that_was_ended_before_its_verdict_wait_for_another_night(ledger: Ledger) -> None:
+    ended = night(ledger)
+    ledger.record_dream(ended, Dreamed((twins(1),), ()), "training")
+    ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', '{}')", [ended])
+    ledger.end(ended, "2026-01-01T01:00:00+00:00", "interrupted", "The process ended in the middle.", None)
+    assert ledger.pending_twins() == [twins(1)]
+    ledger.db.execute("INSERT INTO verdicts VALUES (?, 'keep', '[]')", [ended])  # killed while it was being served
+    assert ledger.pending_twins() == []
+
+
 def test_how_varied_the_nights_are_is_kept_and_no_night_is_told_twice(ledger: Ledger) -> None:
     first = night(ledger)
     varied = Diversity(10, 600, 0.3, 0.7, 0.9, 8.5, 0.2, 0.1)

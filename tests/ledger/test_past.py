@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from dreamloop.config import Finetune
+from dreamloop.finetune.recipe import recipe_of
 from dreamloop.ledger.history import History
 from dreamloop.ledger.store import Ledger
 from dreamloop.paths import Home
@@ -173,6 +175,12 @@ def test_a_night_has_the_dose_that_it_trained_and_the_one_that_was_planned(ledge
     ledger.db.conn.commit()
     ended(ledger)
     assert [one.dose for one in ledger.past()] == [Dose(3, 50, 2.0, 0.5), None]
+
+
+def test_a_training_that_broke_off_had_the_dose_that_was_planned(ledger: Ledger) -> None:
+    night = stacked(ledger, None, replace(PLAN, behavioural=50, rate=2.0, caution=0.5))
+    ledger.record_broken(night, recipe_of(Finetune(), 0), [], [], [])
+    assert [one.dose for one in ledger.past()] == [Dose(50, 50, 2.0, 0.5)]
 
 
 def test_nights_behind_which_a_person_went_back_are_taken_back_and_those_behind_a_rebase_are_not(

@@ -83,6 +83,17 @@ def test_what_was_trained_or_set_aside_is_no_longer_pending(ledger: Ledger) -> N
     assert (ledger.mined_of(night), ledger.mined_of(night + 1)) == ([PAIR], [])
 
 
+def test_pairs_of_a_training_that_was_ended_before_its_verdict_wait_for_another_night(ledger: Ledger) -> None:
+    ended, judged = begun(ledger), begun(ledger)
+    ledger.record_collected(ended, collected())
+    ledger.record_training(ended, recipe_of(Finetune(), 0), REPORT, [PAIR], [])
+    ledger.end(ended, "2026-01-01T01:00:00+00:00", "interrupted", "The process ended in the middle.", None)
+    assert ledger.pending_pairs() == [PAIR]
+    ledger.record_training(judged, recipe_of(Finetune(), 0), REPORT, [PAIR], [])
+    ledger.end(judged, "2026-01-02T01:00:00+00:00", "reverted", "It got worse.", None)
+    assert ledger.pending_pairs() == []
+
+
 def test_a_rewrite_is_tried_once_whatever_came_of_it(ledger: Ledger, home: Home) -> None:
     night = begun(ledger)
     ledger.record_collected(night, collected())
