@@ -95,6 +95,8 @@ def test_where_the_budget_is_spent_the_kept_nights_are_learned_once_more_from_th
                      for record, use in ((first, "training"), (again, "bystander")))  # fmt: skip
     assert aside
     assert not taught & aside
+    lessons = [row["kind"] for row in again.scenarios if row["use"] == "lesson"]
+    assert 3 * sum(kind in taught for kind in lessons) >= 2 * len(lessons) - 2  # two thirds, rounded
     assert generations.pointed(home) == 3
     ledger = Ledger(home.ledger)
     assert (ledger.lineage(2), ledger.lineage(3)) == ([2], [3, 2])
