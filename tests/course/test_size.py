@@ -27,10 +27,9 @@ def test_the_rate_doubles_with_every_rise_up_to_ten_times() -> None:
     assert "largest dose" in why(plan(nights(21), CONFIG, BARE), "night.behavioural")
 
 
-def test_by_default_the_rate_rises_by_a_quarter() -> None:
-    found = [plan(nights(2 * n), Config(), BARE) for n in range(4)]
-    assert [p.behavioural for p in found] == [20, 50, 200, 200]
-    assert [p.rate for p in found] == [1, 1.25, 1.5625, 1.953125]
+def test_by_default_the_rate_rises_by_half() -> None:
+    found = [plan(nights(2 * n), Config(), BARE) for n in range(5)]
+    assert [(p.behavioural, p.rate) for p in found] == [(20, 1), (50, 1.5), (200, 2.25), (200, 3.375), (200, 5.0625)]
 
 
 def test_noise_is_a_sum_that_its_joint_half_width_covers() -> None:
