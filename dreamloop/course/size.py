@@ -35,9 +35,7 @@ def turned_to(course: Course, kinds: Sequence[str]) -> Course:
     if not kinds:
         return course
     if course.kinds and not {*kinds} & {*course.kinds}:
-        changes = [seen.learned for seen in course.window]
-        flat = bool(changes) and sum(change.change for change in changes) <= noise_of(changes)
-        vain = flat or not course.proven
+        vain = not course.proven or (bool(course.window) and too_little([seen.learned for seen in course.window], 0.0))
         why = f"Small doses first: {', '.join(kinds)} were not trained before."
         course = replace(_begun(course), why_dose=why) if vain and course.level else _turned(course)
     return replace(course, kinds=tuple(kinds))
