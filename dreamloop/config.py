@@ -113,12 +113,12 @@ class Finetune(Section):
     )
     sft: bool = Field(True, description="Whether mined pairs first go through a small SFT phase.")
     sft_learning_rate: Positive | None = Field(
-        None, examples=[6e-5], description="Peak rate of the SFT phase. Unset: 6e-5 for LoRA, 1e-5 for full weights."
+        None, examples=[2e-5], description="Peak rate of the SFT phase. Unset: 2e-5 for LoRA, 1e-5 for full weights."
     )
     sft_batch: Count = Field(16, description="Rows per SFT step, lowered for at least min_steps steps.")
     sft_dropout: Share = Field(0.05, description="LoRA dropout in SFT; DPO has none, its reference would differ.")
     dpo_learning_rate: Positive | None = Field(
-        None, examples=[2e-4], description="Peak rate of the DPO phase. Unset: 2e-4 for LoRA, 5e-7 for full weights."
+        None, examples=[1e-4], description="Peak rate of the DPO phase. Unset: 1e-4 for LoRA, 5e-7 for full weights."
     )
     dpo_batch: Count = Field(
         2,
@@ -126,7 +126,7 @@ class Finetune(Section):
         "be learned is found late, and many short steps find it where as many examples in few steps do not.",
     )
     hold_learning_rate: Positive | None = Field(
-        None, examples=[2.5e-5], description="Peak rate of the phase that takes shifts back. Unset: an eighth of DPO's."
+        None, examples=[1.25e-5], description="Peak rate of the phase that takes shifts back. Unset: 1/8 of DPO's."
     )
     hold_batch: Count = Field(
         16,
@@ -273,7 +273,7 @@ _LOSSES: dict[str, tuple[float, float, str]] = {
     "repetition": (0.1, 0.15, "Share of four-word runs said before in an answer."),
     "distinct": (0.12, 0.18, "Share of distinct two-word runs in an answer."),
     "entropy": (0.2, 0.4, "Nats of the words of an answer, in either direction."),
-    "weights": (0.0012, 0.02, "Distance that all adapted weights move, as a share of their norm."),
+    "weights": (0.0006, 0.02, "Distance that all adapted weights move, as a share of their norm."),
     "opening": (0.03, 0.06, "Nats per token of how assistant turns of held-out conversations begin."),
     "collapse": (0.1, 0.5, "Share of the way from the base to one and the same state for all personas."),
 }
@@ -312,7 +312,7 @@ class Adapt(Section):
         "too little.",
     )  # fmt: skip
     steps: Count = Field(15, description="Optimizer steps from which two such nights are enough.")
-    rate_growth: float = Field(1.5, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
+    rate_growth: float = Field(2.0, gt=1, le=10, description="Factor on DPO's learning rate with every rise.")
     rate_most: float = Field(10.0, gt=1, le=100, description="Largest factor on DPO's configured learning rate.")
     gap_opens: Positive = Field(
         0.1, le=1, description="How much further than at first push-back and accept rate may be apart."

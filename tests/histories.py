@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dreamloop.config import Adapt, Config
+from dreamloop.config import Config
 from dreamloop.records import Change, Dose, KindShown, Measure, PastNight, Plan, Potential, Standing
 
-CONFIG = Config(adapt=Adapt(rate_growth=2.0))  # the rules in round numbers
+CONFIG = Config()
 KINDS = CONFIG.night.kinds
 BARE = Standing()
 

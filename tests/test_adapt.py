@@ -165,9 +165,9 @@ def test_a_plan_sets_the_dose_the_rates_the_replay_and_the_sides() -> None:
     tonight = plan(nights(3), CONFIG, BARE)
     config = applied(CONFIG, replace(tonight, push_back_weight=1.5, replay_share=0.4))
     assert (config.night.behavioural, config.night.replay_share) == (50, 0.4)
-    assert (config.finetune.sft_learning_rate, config.finetune.dpo_learning_rate) == (6e-5, 4e-4)
+    assert (config.finetune.sft_learning_rate, config.finetune.dpo_learning_rate) == (2e-5, 2e-4)
     careful = applied(CONFIG, replace(tonight, caution=0.5)).finetune
-    assert (careful.sft_learning_rate, careful.dpo_learning_rate) == (3e-5, 2e-4)
-    assert (config.finetune.hold_learning_rate, careful.hold_learning_rate) == (4e-4 / 8, 2e-4 / 8)
+    assert (careful.sft_learning_rate, careful.dpo_learning_rate) == (1e-5, 1e-4)
+    assert (config.finetune.hold_learning_rate, careful.hold_learning_rate) == (2e-4 / 8, 1e-4 / 8)
     assert config.finetune.push_back_weight == 1.5
     assert config.night.kinds == CONFIG.night.kinds  # lessons stay of all kinds

@@ -8,7 +8,7 @@ from dreamloop.config import Finetune
 from dreamloop.records import Recipe
 
 _UNSET = {
-    "lora": {"sft_learning_rate": 6e-5, "dpo_learning_rate": 2e-4, "beta": 0.1},
+    "lora": {"sft_learning_rate": 2e-5, "dpo_learning_rate": 1e-4, "beta": 0.1},
     "full": {"sft_learning_rate": 1e-5, "dpo_learning_rate": 5e-7, "beta": 0.01},
 }
 _HOLD = 1 / 8  # of DPO's rate: what is held moves far by small steps, and what was learned should stay

@@ -27,8 +27,9 @@ def test_the_rate_doubles_with_every_rise_up_to_ten_times() -> None:
     assert "largest dose" in why(plan(nights(21), CONFIG, BARE), "night.behavioural")
 
 
-def test_by_default_the_rate_rises_by_half() -> None:
-    found = [plan(nights(2 * n), Config(), BARE) for n in range(5)]
+def test_the_rate_may_rise_by_less() -> None:
+    config = Config(adapt=Adapt(rate_growth=1.5))
+    found = [plan(nights(2 * n), config, BARE) for n in range(5)]
     assert [(p.behavioural, p.rate) for p in found] == [(20, 1), (50, 1.5), (200, 2.25), (200, 3.375), (200, 5.0625)]
 
 
