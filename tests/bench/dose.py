@@ -100,7 +100,7 @@ class Cell:
 
 CELLS = (
     *(Cell(f"{n} pairs", n) for n in (10, 20, 50, 100, RISEN)),
-    *(Cell(f"{RISEN} pairs, rate x {rate:g}", rate=rate) for rate in (0.1, 0.3, 1.0, 4.0, 10.0)),
+    *(Cell(f"{RISEN} pairs, rate x {rate:g}", rate=rate) for rate in (0.1, 0.3, 1.0, 2.0, 10.0)),
     *(Cell(f"{RISEN} pairs, {n} a step", knobs={"dpo_batch": n}) for n in (4, 8)),
     Cell(f"{RISEN} pairs, 8 a step, rate x 10", rate=10.0, knobs={"dpo_batch": 8}),
     Cell("no replay and no anchor", knobs={"anchor_weight": 0.0}),
