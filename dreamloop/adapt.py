@@ -180,10 +180,10 @@ def _kinds(
     practice = [kind for kind in _practising(course.fell, ranked) if kind not in first]
     first = [*first, *practice]
     told = {
-        "told apart well already": good, "still at chance, training it would teach a bias": lost,
+        "decided well already": good, "still at chance, training it would teach a bias": lost,
         "no dose that is kept taught more of it": ended,
         "trained beside them, because that ability fell": practice,
-        "next, because its easier form is told apart well": [kind for kind in steps if kind in first],
+        "next, because its easier form is decided well": [kind for kind in steps if kind in first],
         "less promising than the others, so they wait": [kind for kind in left if kind not in first],
     }  # fmt: skip
     why = " ".join(f"{', '.join(kinds)}: {because}." for because, kinds in told.items() if kinds)
@@ -193,11 +193,14 @@ def _kinds(
 
 
 def _good(kind: str, kept: Sequence[PastNight], config: Config) -> bool:
-    """Whether a kind's latest fresh twins were once surely told apart well, and never since surely worse than that."""
+    """Whether a kind's latest fresh twins once surely drew the right replies, and never since surely fewer of them.
+
+    On both sides, as a person sees them. Told apart is not enough: 16 of 16 twins were, of which 3 were decided right.
+    """
     knobs, good = config.adapt, False
     latest: list[tuple[int, int]] = []
     for shown in (one for night in kept for one in night.shown if one.kind == kind and one.twins):
-        latest.append((shown.candidate, shown.twins))
+        latest.append((shown.decided, shown.twins))
         while sum(twins for _, twins in latest[1:]) >= knobs.kind_twins:
             latest = latest[1:]
         won, asked = (sum(counts) for counts in zip(*latest, strict=True))

@@ -331,7 +331,10 @@ class Adapt(Section):
         14, ge=0, description="Twins of each kind by which the base is asked once what can be taught; 0 asks nothing."
     )
     kinds_at_once: Count = Field(2, description="Kinds that a night trains, the most promising ones first.")
-    good: float = Field(0.85, gt=0.5, lt=1, description="Share told apart, surely, from which a kind is not trained.")
+    good: float = Field(
+        0.7, gt=0.25, lt=1, description="Share of a kind's fresh twins that surely draw the right reply on both sides, "
+        "from which it is not trained.",
+    )  # fmt: skip
     teachable: float = Field(
         0.65,
         gt=0.5,

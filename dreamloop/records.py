@@ -545,15 +545,17 @@ class KindShown:
     """What a night's fresh scenarios of one kind showed, and how much the night taught of it.
 
     Of ``twins``, ``base`` and ``candidate`` are those in which the wrong side drew more push-back than the right one,
-    half of them by chance. ``taught`` are the twins of the kind that were trained on. ``gained`` is the sum over the
-    fresh twins of how much further apart their two margins are than the base's, in nats per token, ``squared`` that of
-    its squares: it moves before choices flip.
+    half of them by chance. Of these, ``decided`` are those in which the candidate finds the right reply the likelier
+    one on both sides: that is what a person sees. ``taught`` are the twins of the kind that were trained on. ``gained``
+    is the sum over the fresh twins of how much further apart their two margins are than the base's, in nats per token,
+    ``squared`` that of its squares: it moves before choices flip.
     """
 
     kind: str
     twins: int
     base: int
     candidate: int
+    decided: int
     taught: int
     gained: float = 0.0
     squared: float = 0.0

@@ -39,8 +39,12 @@ def why(tonight: Plan, knob: str) -> str:
     return next(choice.why for choice in tonight.choices if choice.knob == knob)
 
 
-def shown(candidate: int, twins: int = 4, taught: int = 3, kind: str = "dates") -> list[KindShown]:
-    return [KindShown(kind, twins, 2, candidate, taught)]
+def shown(
+    candidate: int, twins: int = 4, taught: int = 3, kind: str = "dates", decided: int | None = None
+) -> list[KindShown]:
+    """A kind's fresh twins; of those told apart beyond chance all draw the right replies, unless told otherwise."""
+    usual = max(0, 2 * candidate - twins)
+    return [KindShown(kind, twins, 2, candidate, usual if decided is None else decided, taught)]
 
 
 def asked(kind: str, plain: int, shown: int, known: int = 0, twins: int = 20) -> Potential:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -101,15 +101,17 @@ def _measure(name: str, unit: str, base: float, incumbent: float, candidate: flo
 def _shown(rows: Sequence[Sequence[Any]], taught: dict[tuple[int, str], int]) -> dict[int, list[KindShown]]:
     """Fresh scenarios by night and kind; an item is KIND/TWIN/SIDE, its score the push-back margin."""
     apart: dict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)  # by base and candidate
+    decided: Counter[tuple[int, str]] = Counter()
     for night, kind, wrong, right in _twins(rows):
         apart[night, kind].append((wrong[0] - right[0], wrong[1] - right[1]))
+        decided[night, kind] += right[1] < 0 < wrong[1]
     found: dict[int, list[KindShown]] = defaultdict(list)
     for night, kind in dict.fromkeys([*apart, *taught]):
         told = apart.get((night, kind), [])
         base, candidate = (sum(one[k] > 0 for one in told) for k in (0, 1))
         gains = [after - before for before, after in told]
         found[night].append(KindShown(
-            kind, len(told), base, candidate, taught.get((night, kind), 0), math.fsum(gains),
+            kind, len(told), base, candidate, decided[night, kind], taught.get((night, kind), 0), math.fsum(gains),
             math.fsum(gain * gain for gain in gains),
         ))  # fmt: skip
     return found

@@ -172,11 +172,12 @@ class School:
         return self.skill.get(kind, 0.0)
 
     def shown(self, kind: str, twins: int, taught: bool, tonight: Plan) -> KindShown:
-        won = sum(self.rng.random() < 0.5 + self.at(kind) / 2 for _ in range(twins))
+        drawn = [self.rng.random() for _ in range(twins)]
+        won, decided = (sum(one < share for one in drawn) for share in (0.5 + self.at(kind) / 2, self.at(kind)))
         gains = [self.rng.gauss(self.at(kind), 0.3) for _ in range(twins)]
         squared = sum(gain * gain for gain in gains)
         count = tonight.behavioural // 2 // len(tonight.kinds) * taught
-        return KindShown(kind, twins, twins // 2, won, count, sum(gains), squared)
+        return KindShown(kind, twins, twins // 2, won, decided, count, sum(gains), squared)
 
 
 def schooled(school: School, count: int) -> tuple[list[Plan], list[PastNight]]:
@@ -201,7 +202,7 @@ def school(seed: int, **facts: float) -> School:
 def test_kind_after_kind_is_learned_under_a_gate_that_takes_parts_and_then_nothing_is_trained(seed: int) -> None:
     one = school(seed)
     plans, past = schooled(one, 200)
-    assert all(one.at(kind) > 0.7 for kind in TALENTS)  # 85 % told apart, which is good
+    assert all(one.at(kind) > 0.7 for kind in TALENTS)  # 70 % decided right, which is good
     assert plans[-1].act == "skip"
     assert {night.outcome for night in past} == {"kept", "skip"}
     assert 1 <= [p.act for p in plans].count("rebase") <= 25

@@ -89,7 +89,20 @@ def test_fresh_scenarios_are_counted_by_kind_for_base_and_candidate(ledger: Ledg
     # margins further apart than the base's: (0.4 - 0.1) - (0.1 - 0.2) = 0.4 and 0 - 0.1; (0.9 - 0.1) - 0.1 = 0.7
     assert (dates.kind, dates.twins, dates.base, dates.candidate, dates.taught) == ("dates", 2, 1, 1, 0)
     assert (sums.kind, sums.twins, sums.base, sums.candidate, sums.taught) == ("sums", 1, 1, 1, 0)
+    assert dates.decided == sums.decided == 0  # what is right draws more push-back than none everywhere
     assert (dates.gained, dates.squared, sums.gained, sums.squared) == pytest.approx((0.3, 0.17, 0.7, 0.49))
+
+
+def test_twins_are_decided_right_where_the_candidate_pushes_back_on_the_wrong_side_alone(ledger: Ledger) -> None:
+    shown = [
+        *lesson("dates", "a", wrong=(0.2, 0.1), right=(-0.1, -0.1)),  # the base does, too
+        *lesson("dates", "b", wrong=(-0.1, 0.2), right=(-0.1, -0.3)),  # only the candidate
+        *lesson("dates", "c", wrong=(0.1, -0.1), right=(-0.1, -0.3)),  # no more; apart all the same
+        *lesson("dates", "d", wrong=(0.1, 0.3), right=(-0.1, 0.0)),  # undecided
+    ]
+    ended(ledger, trials=[trial(evidence=shown)])
+    (dates,) = ledger.past()[0].shown
+    assert (dates.candidate, dates.decided) == (4, 2)
 
 
 def test_twins_that_were_trained_on_count_for_their_kind_and_others_do_not(ledger: Ledger) -> None:
@@ -105,7 +118,7 @@ def test_twins_that_were_trained_on_count_for_their_kind_and_others_do_not(ledge
         ledger.end(night, "2026-01-01T01:00:00+00:00", "reverted", "because", None)
     assert [[twins.right.twin for twins in ledger.twins_of(night)] for night in (1, 2)] == [["tTrue"], []]
     first, second = ledger.past()
-    assert (first.steps, first.shown) == (3, (KindShown("sums", 0, 0, 0, 1),))
+    assert (first.steps, first.shown) == (3, (KindShown("sums", 0, 0, 0, 0, 1),))
     assert second.shown == ()
 
 
