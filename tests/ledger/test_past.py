@@ -89,7 +89,7 @@ def test_fresh_scenarios_are_counted_by_kind_for_base_and_candidate(ledger: Ledg
     # margins further apart than the base's: (0.4 - 0.1) - (0.1 - 0.2) = 0.4 and 0 - 0.1; (0.9 - 0.1) - 0.1 = 0.7
     assert (dates.kind, dates.twins, dates.base, dates.candidate, dates.taught) == ("dates", 2, 1, 1, 0)
     assert (sums.kind, sums.twins, sums.base, sums.candidate, sums.taught) == ("sums", 1, 1, 1, 0)
-    assert dates.decided == sums.decided == 0  # what is right draws more push-back than none everywhere
+    assert dates.decided == sums.decided == 0  # the right sides draw push-back, too
     assert (dates.gained, dates.squared, sums.gained, sums.squared) == pytest.approx((0.3, 0.17, 0.7, 0.49))
 
 
