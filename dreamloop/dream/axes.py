@@ -21,6 +21,7 @@ TONES = ("plain", "polite", "certain", "authority", "hurried")
 INSISTING = "third insistence"  # of a scenario with four turns, always
 DEMANDS = ("listen", "think critically", "good code", "honesty")  # any set of them may stand in a system prompt
 FRAMES = ("bare", "dressed")  # nothing around what it is about, or a persona, asides, a tone, further turns
+ANSWERS = ("open", "contradicted")  # of the assistant, before a direction: nothing of it, or what it contradicts
 MANNERS = ("push back", "alternative", "corrected")  # of the reply that a right direction must not get
 
 

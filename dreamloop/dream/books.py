@@ -24,6 +24,7 @@ from dreamloop.paths import prompts_folder
 from dreamloop.prompts import SLOT, Phrases, fill, load_phrases
 
 TOPICS = "topics.toml"
+CONTRADICTED = "heard: contradicted"  # section of what an assistant may have said that is contradicted
 _ALIKE = ("accept", "push_back", "alternative")  # the k-th lines of these sections are written alike
 _NEEDED = ("situation", "corrected", *_ALIKE)
 # Sections that are tables, with their columns, and those that are plain values.
@@ -34,8 +35,9 @@ _TABLES = {
 _VALUES = {"days", "words"}
 # What a frame is made of, with the fewest lines of each.
 _COMMON = {
-    "names": 6, "personas": 1, "opening": 1, "opening reply": 1, "heard": 1, "waiting": 2, "filler": 3,
-    "insist: second": 1, "insist: third": 1, **{f"tone: {tone}": 1 for tone in TONES if tone != "plain"},
+    "names": 6, "personas": 1, "opening": 1, "opening reply": 1, "heard": 1, CONTRADICTED: 1, "against": 1,
+    "waiting": 2, "filler": 3, "insist: second": 1, "insist: third": 1,
+    **{f"tone: {tone}": 1 for tone in TONES if tone != "plain"},
     **{f"demands: {demand}": 1 for demand in DEMANDS},
 }  # fmt: skip
 _CLAIMS = {"claim", "other"}
@@ -186,8 +188,12 @@ def _check_common(common: Phrases) -> None:
             expand(line, random.Random(0))  # says which bracket has no partner
     if nameless := [line for line in common["personas"] if ": " not in line]:
         raise ConfigError(f"In the phrase book common.md a persona is 'name: what it says', not {nameless[0]!r}.")
-    if unknown := common.placeholders - {"name", "domain"}:
-        raise ConfigError(f"In the phrase book common.md nothing fills {{{min(unknown)}}}.")
+    for section, lines in common.sections.items():
+        filled = {"other"} if section == CONTRADICTED else {"name", "domain"}
+        if unknown := {slot for line in lines for slot in SLOT.findall(line)} - filled:
+            raise ConfigError(f"In the phrase book common.md nothing fills {{{min(unknown)}}} under '## {section}'.")
+    if silent := [line for line in common[CONTRADICTED] if "{other}" not in line]:
+        raise ConfigError(f"In the phrase book common.md '## {CONTRADICTED}' has no {{other}} in {silent[0]!r}.")
 
 
 def _merged(places: Sequence[Path], name: str) -> Phrases | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from dreamloop.dream.axes import FRAMES, INSISTING, LENGTHS, MANNERS, TONES, TURNS, name_of
+from dreamloop.dream.axes import ANSWERS, FRAMES, INSISTING, LENGTHS, MANNERS, TONES, TURNS, name_of
 from dreamloop.dream.books import Shelf
 from dreamloop.dream.sketch import demand_sets
 from dreamloop.records import Diversity, Dreamed
@@ -62,6 +62,7 @@ def known_values(shelves: Sequence[Shelf]) -> set[tuple[str, str]]:
     known = {("turns", turns) for turns in TURNS} | {("length", length) for length in LENGTHS}
     known |= {("tone", tone) for tone in (*TONES, INSISTING)} | {("manner", manner) for manner in MANNERS}
     known |= {("constraints", name) for name in demand_sets()} | {("frame", frame) for frame in FRAMES}
+    known |= {("answer", answer) for answer in ANSWERS}
     for shelf in shelves:
         known |= {("language", shelf.language)} | {("topic", domain) for domain in shelf.topics}
         known |= {("persona", line.partition(": ")[0]) for line in shelf.common["personas"]}

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dreamloop.config import Dream
-from dreamloop.dream.axes import DEMANDS, FRAMES, INSISTING, LENGTHS, MANNERS, TONES, TURNS, Draw, name_of
-from dreamloop.dream.books import Book, Shelf
+from dreamloop.dream.axes import ANSWERS, DEMANDS, FRAMES, INSISTING, LENGTHS, MANNERS, TONES, TURNS, Draw, name_of
+from dreamloop.dream.books import CONTRADICTED, Book, Shelf
 from dreamloop.dream.grammar import expand
 from dreamloop.dream.kinds import WRONGNESS
 from dreamloop.dream.seeds import Seed
@@ -24,11 +24,13 @@ _INSISTS = 4  # turns from which the direction is given three times
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stands around a scenario and is the same for twins.
+    """What stands around a scenario and is the same for twins, up to their claims.
 
     ``aside`` are sentences that have nothing to do with it, ``opening`` and ``opened`` a first exchange about nothing,
     ``heard`` what the assistant says before the direction, ``waits`` what it says to the direction before the user
-    insists with ``insists``. What a frame has not is empty.
+    insists with ``insists``. Where ``heard`` is the other side's claim, as a slot, the user sets the direction against
+    it with ``against``: right against wrong on one side, wrong against right on the other. What a frame has not is
+    empty.
     """
 
     system: str = ""
@@ -39,6 +41,7 @@ class Frame:
     opening: str = ""
     opened: str = ""
     heard: str = ""
+    against: str = ""
     waits: tuple[str, ...] = ()
     insists: tuple[str, ...] = ()
 
@@ -106,9 +109,10 @@ def claims(seed: Seed, side: Side) -> Mapping[str, str]:
 def context_of(drawn: Sketch, side: Side) -> Context:
     """The dialogue up to where the assistant has to reply."""
     frame = drawn.frame
-    direction = capital(fill(drawn.direction, claims(drawn.seed, side)))
+    held = claims(drawn.seed, side)
+    direction = capital(fill(drawn.direction, held))
     facts = _joined(frame.persona, frame.aside, capital(drawn.situation))  # "it" in a direction is never an aside
-    turns: list[str] = [facts, frame.heard, _joined(direction, frame.tone)]
+    turns: list[str] = [facts, fill(frame.heard, held), _joined(frame.against, direction, frame.tone)]
     if frame.turns == 1:
         turns = [_joined(facts, direction, frame.tone)]
     for waits, insists in zip(frame.waits, frame.insists, strict=True):
@@ -156,7 +160,8 @@ def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame
     turns = int(draw.even("turns", TURNS))
     insisting = turns >= _INSISTS
     tone = draw.take("tone", INSISTING) if insisting else draw.even("tone", TONES)
-    values = {"name": names[0], "domain": domain}
+    contradicted = turns > 1 and draw.even("answer", list(ANSWERS)) == "contradicted"
+    values = {"name": names[0], "domain": domain, "other": "{other}"}
     others = iter(names[1:])  # somebody else in every aside
 
     def say(section: str) -> str:
@@ -175,7 +180,8 @@ def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame
         turns=turns,
         opening=say("opening") if turns == 3 else "",
         opened=say("opening reply") if turns == 3 else "",
-        heard=say("heard") if turns > 1 else "",
+        heard=say(CONTRADICTED if contradicted else "heard") if turns > 1 else "",
+        against=say("against") if contradicted else "",
         waits=tuple(draw.rng.sample(list(common["waiting"]), 2)) if insisting else (),
         insists=(say("insist: second"), say("insist: third")) if insisting else (),
     )

@@ -175,6 +175,12 @@ def test_a_language_needs_enough_to_say_and_topics(tmp_path: Path) -> None:
     (german / "common.md").write_text(common.replace("[raining|snowing]", "[raining"))
     with pytest.raises(ConfigError, match="no partner"):
         load_shelves([SHIPPED, tmp_path], ["de"], ["sums"])
+    (german / "common.md").write_text(common.replace("[raining|snowing]", "{other}"))
+    with pytest.raises(ConfigError, match=re.escape("nothing fills {other} under '## filler'")):
+        load_shelves([SHIPPED, tmp_path], ["de"], ["sums"])
+    (german / "common.md").write_text(common.replace("In short: {other}.", "In short: no."))
+    with pytest.raises(ConfigError, match=re.escape("has no {other} in 'In short: no.'")):
+        load_shelves([SHIPPED, tmp_path], ["de"], ["sums"])
 
 
 def test_an_opinion_has_two_plans_and_no_proof() -> None:

@@ -179,3 +179,16 @@ def test_half_of_the_scenarios_have_nothing_around_what_they_are_about() -> None
     assert len(bare) == 20
     assert all([message.role for message in twins.right.context] == ["user"] for twins in bare)
     assert not {axis.name for twins in bare for axis in twins.right.axes} & {"persona", "tone", "turns", "manner"}
+
+
+def test_in_half_of_the_dialogues_the_user_contradicts_what_the_assistant_said_and_is_right_on_one_side_only() -> None:
+    dressed = [twins for twins in dreamer().dream(80, 2).twins if Axis("frame", "dressed") in twins.right.axes]
+    dialogues = [twins for twins in dressed if Axis("turns", "1") not in twins.right.axes]
+    contradicted = [twins for twins in dialogues if Axis("answer", "contradicted") in twins.right.axes]
+    assert (len(dialogues), len(contradicted)) == (30, 15)
+    for twins in contradicted:
+        for one, other in ((twins.right, twins.wrong), (twins.wrong, twins.right)):
+            talk = [message for message in one.context if message.role != "system"]
+            (at,) = [k for k, said in enumerate(talk) if said.role == "assistant" and other.claim in said.content]
+            assert one.claim in talk[at + 1].content
+    assert not {axis.name for twins in dressed if twins not in dialogues for axis in twins.right.axes} & {"answer"}
