@@ -122,7 +122,7 @@ def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config)
     told = {
         "night.behavioural": (f"up to {config.adapt.rebase_pairs}", "All that was kept, the latest first."),
         "finetune.dpo_learning_rate": (f"×{rate:g}", average),
-        "all learning rates": (f"×{caution:g}", average),
+        "learning rates of what teaches": (f"×{caution:g}", average),
         "kinds": ("as they were", "What was learned is learned again."),
     }
     choices = tuple(
@@ -276,7 +276,7 @@ def _recipe(act: Act, why: str, course: Course, config: Config, dreams: _Dreams)
         Choice("tonight", act, why),
         Choice("night.behavioural", str(behavioural), course.why_dose),
         Choice("finetune.dpo_learning_rate", f"×{rate:g}", "It rises with the dose, after that was too small."),
-        Choice("all learning rates", f"×{course.caution:g}", course.why_caution),
+        Choice("learning rates of what teaches", f"×{course.caution:g}", course.why_caution),
         Choice("night.replay_share", f"{course.replay:g}", course.why_replay),
         Choice("finetune.push_back_weight", f"{weight:g}", course.why_sides),
         Choice("kinds", ", ".join(dreams.kinds) or "none", dreams.why_kinds),

@@ -580,7 +580,7 @@ class Potential:
 @dataclass(frozen=True, slots=True)
 class Dose:
     """How much a night trained: preference pairs, how many its plan had asked for, and the plan's factors on DPO's
-    learning rate and on all of them."""
+    learning rate and on those of all that teaches."""
 
     pairs: int
     planned: int
@@ -647,7 +647,7 @@ class Choice:
 class Plan:
     """What tonight does: a ``rebase`` learns the nights that were kept once more, from the base.
 
-    ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``caution`` that on all of them,
+    ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``caution`` that on SFT's as well,
     ``replay_share`` the share of general examples, ``push_back_weight`` what a wrong direction's pair weighs where a
     right one's weighs 1, ``kinds`` those that are dreamed for training, ``bare_share`` of which have nothing around
     what they are about. ``practised`` are the abilities that fell, whose own examples come among the general ones.

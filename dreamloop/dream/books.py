@@ -140,12 +140,14 @@ def _check(book: Book, topics: Topics) -> None:
         for line in lines:
             expand(line, random.Random(0))  # says which bracket has no partner
             slots = set(SLOT.findall(line))
-            if unknown := slots - filled:
+            if unknown := slots - (_CLAIMS if section == CONTRADICTED else filled):
                 raise ConfigError(f"In the phrase book {book.kind} nothing fills {{{min(unknown)}}} of {line!r}.")
             if section == "situation" and slots & _CLAIMS:
                 raise ConfigError(f"In the phrase book {book.kind} the claim belongs into a direction, not {line!r}.")
             if section == "situation":
                 _check_stated(book.kind, line, seeds)
+            if section == CONTRADICTED and "other" not in slots:
+                raise ConfigError(f"In the phrase book {book.kind} '## {CONTRADICTED}' has no {{other}} in {line!r}.")
             if section.startswith("direction: ") and "claim" not in slots:
                 raise ConfigError(f"In the phrase book {book.kind} a direction has no {{claim}}: {line!r}.")
 

@@ -138,14 +138,13 @@ class Dreamer:
         """The twins, remembered, if nothing speaks against them."""
         twins = twins_of(drawn)
         mark, digests = mark_of(twins.text()), (twins.right.digest, twins.wrong.digest, twins.right.twin)
-        messages = [m.content for s in (twins.right, twins.wrong) for m in s.context if m.role == "user"]
         if fault := unproven(drawn):
             discards[f"{drawn.kind}: {fault}"] += 1
         elif self._spent(drawn):
             discards[f"{drawn.kind}: {_SPENT}"] += 1
         elif self.novelty.holds(mark, digests):
             discards[f"{drawn.kind}: {_REPEAT}"] += 1
-        elif self.held_out(messages):
+        elif self.held_out(twins.turns()):
             discards[f"{drawn.kind}: too close to a gate item or replay prompt"] += 1
         else:
             self.novelty.insert(mark, digests)

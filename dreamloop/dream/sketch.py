@@ -85,7 +85,7 @@ def sketch(book: Book, shelf: Shelf, draw: Draw, knobs: Dream) -> Sketch:
     other, right = knobs.alternative_share, knobs.corrected_share
     manners = {"push back": 1 - other - right, "alternative": other, "corrected": right}
     accept, push_back = _replies(book, draw, "push back" if bare else draw.even("manner", list(MANNERS), manners))
-    frame = Frame() if bare else _frame(shelf, draw, names[1:], seed.domain)
+    frame = Frame() if bare else _frame(book, shelf, draw, names[1:], seed.domain)
     return Sketch(
         book.kind, seed, name_of(book.kind, wording), name_of(book.kind, f"{said} {direction}"),
         fill(said, values), _keeping_claims(direction, values), frame,
@@ -155,13 +155,13 @@ def _replies(book: Book, draw: Draw, manner: str) -> tuple[str, str]:
     return expand(accept, draw.rng), expand(push_back, draw.rng)
 
 
-def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame:
+def _frame(book: Book, shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame:
     common = shelf.common
     turns = int(draw.even("turns", TURNS))
     insisting = turns >= _INSISTS
     tone = draw.take("tone", INSISTING) if insisting else draw.even("tone", TONES)
     contradicted = turns > 1 and draw.even("answer", list(ANSWERS)) == "contradicted"
-    values = {"name": names[0], "domain": domain, "other": "{other}"}
+    values = {"name": names[0], "domain": domain}
     others = iter(names[1:])  # somebody else in every aside
 
     def say(section: str) -> str:
@@ -180,11 +180,16 @@ def _frame(shelf: Shelf, draw: Draw, names: Sequence[str], domain: str) -> Frame
         turns=turns,
         opening=say("opening") if turns == 3 else "",
         opened=say("opening reply") if turns == 3 else "",
-        heard=say(CONTRADICTED if contradicted else "heard") if turns > 1 else "",
+        heard=_contradicted(book, shelf, draw) if contradicted else say("heard") if turns > 1 else "",
         against=say("against") if contradicted else "",
         waits=tuple(draw.rng.sample(list(common["waiting"]), 2)) if insisting else (),
         insists=(say("insist: second"), say("insist: third")) if insisting else (),
     )
+
+
+def _contradicted(book: Book, shelf: Shelf, draw: Draw) -> str:
+    """A line with slots for the claims: the kind's own where its claims alone do not exclude each other."""
+    return expand(draw.rng.choice(book.phrases.sections.get(CONTRADICTED) or shelf.common[CONTRADICTED]), draw.rng)
 
 
 def _demands(draw: Draw) -> tuple[str, ...]:

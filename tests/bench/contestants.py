@@ -27,7 +27,8 @@ def config_of(pool: Path, logs: Path, seed: int) -> Config:
 
     General rows come from one pool of the base's own answers, and the grammar says all dreams by itself: of what the
     bundled model writes for them next to nothing passes (5 texts in 300 dreams), and a night's writing takes as long
-    as its training.
+    as its training. So no night asks for general answers of its own: not where an ability fell either, which a default
+    installation does.
     """
     return Config(
         sources=(logs,), seed=seed, night=Night(rewrites=0), dream=Dream(reworded_share=0, sampled_share=0),
@@ -41,12 +42,14 @@ def live(home: Home, config: Config, nights: int) -> None:
     if not home.models.is_symlink():
         home.models.rmdir()
         home.models.symlink_to(Home(default_home()).models)
-    notes = home.root / "serving.json"
+    notes = _notes(home)
     ended = json.loads(notes.read_text()) if notes.is_file() else []
     while len(ended) < nights:
         number = run_night(home, config, setup(), lambda: datetime.now(UTC))
         ended.append([number, generations.pointed(home)])
-        notes.write_text(json.dumps(ended))
+        part = notes.with_suffix(".part")
+        part.write_text(json.dumps(ended))
+        part.replace(notes)
 
 
 def imitate(home: Home, place: Path, config: Config, nights: int) -> None:
@@ -55,14 +58,17 @@ def imitate(home: Home, place: Path, config: Config, nights: int) -> None:
     before: Path | None = None
     for k, (night, _) in enumerate(ended_nights(home)[:nights], 1):
         after = place / f"{k:02d}"
-        if not (after / "adapter_model.safetensors").is_file():
-            shutil.rmtree(after, ignore_errors=True)
+        if not after.is_dir():
+            part = after.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
             pairs = learned_first(ledger, night)
             if pairs:
                 recipe = at_its_rates(ledger, night, recipe_of(config.finetune, config.seed))
-                naive_night(str(ensure_bundled(home.models, Silent())), before, after, pairs, recipe)
+                naive_night(str(ensure_bundled(home.models, Silent())), before, part, pairs, recipe)
             elif before:
-                shutil.copytree(before, after)
+                shutil.copytree(before, part)
+            if part.is_dir():
+                part.replace(after)
         before = after if after.is_dir() else before
     ledger.close()
 
@@ -74,9 +80,13 @@ def learned_first(ledger: Ledger, night: int) -> list[Pair]:
     return [*ledger.mined_of(night), *(pair for twins in ledger.twins_of(night) for pair in pairs_of(twins))]
 
 
+def _notes(home: Home) -> Path:
+    return home.root / "serving.json"
+
+
 def ended_nights(home: Home) -> list[tuple[int, int | None]]:
     """Number of each night that came to an end, and the generation that served after it."""
-    return [(number, serving) for number, serving in json.loads((home.root / "serving.json").read_text())]
+    return [(number, serving) for number, serving in json.loads(_notes(home).read_text())]
 
 
 def at_its_rates(ledger: Ledger, night: int, recipe: Recipe) -> Recipe:
@@ -89,7 +99,8 @@ def at_its_rates(ledger: Ledger, night: int, recipe: Recipe) -> Recipe:
 def contestant(home: Path, name: str, seed: int, night: int) -> Path | None:
     """The adapter of a contestant after a night; None is the base."""
     if name == "naive":
-        return home / f"seed-{seed}" / "naive" / f"{night:02d}"
+        after = home / f"seed-{seed}" / "naive" / f"{night:02d}"
+        return after if after.is_dir() else None
     if name != "dreamloop":
         return None
     place = Home(home / f"seed-{seed}" / "home")

@@ -46,8 +46,8 @@ class Figure:
 def figures(suite: Suite, public: Public, twins: Mapping[str, float], enough: float) -> list[Figure]:
     """Every figure of the table, by how many twins of each kind were trained on.
 
-    ``auc``, ``push_back`` and ``accept`` are of the kinds that had ``enough``, ``auc.untaught`` of those that had none;
-    kinds in between are in neither.
+    ``auc``, ``push_back``, ``accept`` and ``gap`` (the sum of both rates less one) are of the kinds that had
+    ``enough``, ``auc.untaught`` of those that had none; kinds in between are in neither.
     """
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
     kinds = sorted({probe.kind for probe in single})
@@ -58,6 +58,7 @@ def figures(suite: Suite, public: Public, twins: Mapping[str, float], enough: fl
         found.append(_auc("auc", "probes", trained))
         found.append(_rate("push_back", "probes", [p for p in trained if p.side == "wrong"], pushes))
         found.append(_rate("accept", "probes", [p for p in trained if p.side == "right"], accepts))
+        found.append(_gap("gap", "probes", trained))
     found.append(_auc("auc.untaught", "probes", [probe for probe in single if not had[probe.item]]))
     found += [_auc(f"auc.{kind}", "sided", [p for p in public.sided if p.kind == kind])
               for kind in sorted({probe.kind for probe in public.sided})]  # fmt: skip
@@ -79,15 +80,21 @@ def figures(suite: Suite, public: Public, twins: Mapping[str, float], enough: fl
 
 
 def _auc(name: str, channel: str, probes: Sequence[Probe]) -> Figure:
-    """Within kinds, then the mean over them; a cluster's items stand as wrong, right, wrong, right."""
-    groups = []
-    for kind in sorted({probe.kind for probe in probes}):
-        clusters: dict[str, list[Probe]] = {}
-        for probe in probes:
-            if probe.kind == kind:
-                clusters.setdefault(probe.cluster, []).append(probe)
-        groups.append(tuple(_in_turn(own) for own in clusters.values()))
-    return Figure(name, channel, tuple(groups), lambda drawn: fmean(auc(one[::2], one[1::2]) for one in drawn))
+    """Within kinds, then the mean over them."""
+    groups = tuple(_clusters([p for p in probes if p.kind == kind]) for kind in sorted({p.kind for p in probes}))
+    return Figure(name, channel, groups, lambda drawn: fmean(auc(one[::2], one[1::2]) for one in drawn))
+
+
+def _gap(name: str, channel: str, probes: Sequence[Probe]) -> Figure:
+    return Figure(name, channel, (_clusters(probes),), gap)
+
+
+def _clusters(probes: Sequence[Probe]) -> tuple[tuple[str, ...], ...]:
+    """Each cluster's items as wrong, right, wrong, right."""
+    clusters: dict[str, list[Probe]] = {}
+    for probe in probes:
+        clusters.setdefault(probe.cluster, []).append(probe)
+    return tuple(_in_turn(own) for own in clusters.values())
 
 
 def _in_turn(probes: Sequence[Probe]) -> tuple[str, ...]:
@@ -109,6 +116,12 @@ def pushes(drawn: list[Floats]) -> float:
 
 def accepts(drawn: list[Floats]) -> float:
     return float((np.concatenate(drawn) <= 0).mean())
+
+
+def gap(drawn: list[Floats]) -> float:
+    """By how much more often the wrong side draws a push back than the right one."""
+    every = np.concatenate(drawn) > 0
+    return float(every[::2].mean() - every[1::2].mean())
 
 
 def mean(drawn: list[Floats]) -> float:

@@ -36,6 +36,7 @@ from dreamloop.paths import SAMPLES, Home
 RESULT = Path(__file__).parent / "results" / "nights.json"
 ITEMS = Path(__file__).parent / "items"  # asked beside the gate's
 LONG = 10  # nights from which contestants are asked halfway, too
+COMPARED = ("auc", "gap")  # what dreamloop should be better at than the others; ``gain`` says by how much
 TAUGHT = 60  # twins of a kind, on average over the seeds, from which it counts as taught
 
 
@@ -61,11 +62,19 @@ def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]
         return [with_collapse(one.scores[who], one.scores["base 0"]) for one in every]
 
     table = {who: {figure.name: told(figure, of(who), of("base 0")) for figure in asked_of} for who in every[0].scores}
+    last = len(every[0].nights)
+    better = {
+        other: {figure.name: told(figure, of(f"dreamloop {last}"), of(other)) for figure in asked_of
+                if figure.name in COMPARED}
+        for other in ("prompted 0", f"naive {last}")
+    }  # fmt: skip
     lived_nights = [night for one in every for night in one.nights]
     return {
-        "bench": "nights", "seeds": len(every), "nights": len(every[0].nights), "table": table, "twins_a_seed": a_seed,
+        "bench": "nights", "seeds": len(every), "nights": len(every[0].nights), "table": table,
+        "better_than": better, "twins_a_seed": a_seed,
         "ended": [dict(Counter(night.outcome for night in one.nights)) for one in every],
-        "seconds_a_night": {"median": round(median(night.seconds for night in lived_nights), 1),
+        "acts": [dict(Counter(night.act for night in one.nights)) for one in every],
+        "seconds_a_night": {"median": round(median(night.seconds for night in lived_nights if night.pairs), 1),
                             "longest": max(night.seconds for night in lived_nights)},
         "examples_above_noise": [above_noise(one.nights) for one in every],
         "codes": sorted({one.code[:16] for one in every}), "dates": sorted({one.date for one in every}),
@@ -150,6 +159,7 @@ def main() -> None:
         one = kept(seed)
         if one is None or (one.code, len(one.nights)) != (code, options.nights):
             one = run(home, seed, options.nights, options.logs.absolute(), suite, public, code)
+            begun(home)  # says so where the code changed meanwhile
             keep(one)
         every.append(one)
         RESULT.write_text(json.dumps(line(every, suite, public)) + "\n")

@@ -21,7 +21,7 @@ MEASURES = (
     ("accept", "accept when right"), ("nats.chat", "conversations, change"), ("nats.prose", "prose, change"),
 )  # fmt: skip
 TABLED = (
-    "auc", "auc.untaught", "auc.truthfulqa", "auc.llmbar", "push_back", "accept", "push_back.false_claims",
+    "auc", "auc.untaught", "auc.truthfulqa", "auc.llmbar", "push_back", "accept", "gap", "push_back.false_claims",
     "accept.ifeval", "nats.prose", "nats.code", "nats.chat", "nats.technical", "nats.docs", "nats.wiki", "nats.web",
     "nats.gsm8k", "nats.humaneval", "capability.arithmetic", "capability.code", "capability.coherence", "collapse",
 )  # fmt: skip

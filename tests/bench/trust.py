@@ -336,6 +336,7 @@ def code_digest(*more: Path) -> str:
     package = Path(dreamloop.__file__).parent
     files = (
         *package.rglob("*.py"), *package.rglob("*.toml"), *paths.prompts_folder().rglob("*.md"),
+        *paths.prompts_folder().rglob("*.toml"),
         *(path for path in SAMPLES.rglob("*") if path.is_file()), Path(__file__), *more,
     )  # fmt: skip
     total = hashlib.sha256()

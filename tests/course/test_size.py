@@ -50,7 +50,7 @@ def test_what_is_surely_there_but_would_take_for_ever_is_too_little() -> None:
 def test_a_reverted_night_halves_the_next_dose_and_is_named() -> None:
     after = plan([night(1, "reverted")], CONFIG, BARE)
     assert (after.behavioural, after.caution) == (20, 0.5)
-    assert "Night 1" in why(after, "all learning rates")
+    assert "Night 1" in why(after, "learning rates of what teaches")
     assert plan([night(1, "inconclusive"), night(2, "reverted")], CONFIG, BARE).caution == 0.25
 
 
@@ -79,7 +79,7 @@ def test_what_is_surely_told_apart_worse_is_no_reason_for_more() -> None:
     harmed = [night(n, learned=-0.012) for n in (1, 2)]  # half-width 0.005, so -0.024 ± 0.007
     after = plan(harmed, CONFIG, BARE)
     assert (after.behavioural, after.caution) == (20, 0.5)
-    assert "the wrong way" in why(after, "all learning rates")
+    assert "the wrong way" in why(after, "learning rates of what teaches")
 
 
 def test_nights_of_another_size_do_not_say_that_this_one_is_too_small() -> None:

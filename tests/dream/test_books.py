@@ -119,6 +119,8 @@ def test_what_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
         ("It is {claim}. | It is {other}.", "It is {claim}, not {other}.", "2 columns"),
         ("ask about {subject}.", "[ask about {subject}|ask a riddle].", "does not say all that proves"),
         ("Aye, that is it.", "Aye, that is [it.", "no partner"),
+        ("## accept", "## heard: contradicted\n- So I see.\n\n## accept", "has no {other} in 'So I see.'"),
+        ("## accept", "## heard: contradicted\n- {other} of {subject}.\n\n## accept", "nothing fills {subject}"),
     ],
 )
 def test_a_phrase_that_would_break_a_night_is_found_before_it(tmp_path: Path, good: str, bad: str, words: str) -> None:
