@@ -22,7 +22,7 @@ from dreamloop.model.sampler import Request, Sampler, TransformersSampler
 from dreamloop.model.vllm_client import VllmClient
 from dreamloop.model.vllm_sampler import VllmSampler
 from dreamloop.model.vllm_server import VllmServer
-from dreamloop.records import Reply, Twins, flatten
+from dreamloop.records import Axis, Reply, Twins, flatten
 
 CONFIG = Config(night=Night(behavioural=12), gate=Gate(lesson_twins=9))
 
@@ -67,7 +67,10 @@ def ledger(tmp_path: Path) -> Ledger:
 def asleep(ledger: Ledger, config: Config = CONFIG, held_out: HeldOut = lambda _: False) -> Dreaming:
     number = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
     index = ledger.path.with_name("novelty.db")
-    return Dreaming(number, 100 * number, config, config.night.kinds, (), ledger, index, held_out, False, Silent())
+    return Dreaming(
+        number, 100 * number, config, config.night.kinds, (), config.dream.bare_share, ledger, index, held_out, False,
+        Silent(),
+    )  # fmt: skip
 
 
 def texts(twins: list[Twins]) -> set[str]:
@@ -195,6 +198,15 @@ def test_bystanders_are_of_the_other_kinds_and_no_later_night_trains_on_them(led
     assert not {one.right.twin for one in pending} & {one.right.twin for one in aside}
     assert tonight.bystanders(0, ()) == []
     assert len(tonight.bystanders(3, tonight.provable())) == 3  # where all are taught, they are of all
+
+
+def test_nights_of_bare_dreams_are_not_made_up_for_and_bystanders_are_as_bare_as_configured(ledger: Ledger) -> None:
+    tonight = replace(asleep(ledger), kinds=("notes",), bare_share=1.0)
+    learned, lessons = tonight.finish(12)
+    aside = tonight.bystanders(8, {"notes"})
+    after, _ = replace(asleep(ledger), kinds=("notes",)).finish(12)
+    some = (learned, [one for one in lessons if one.right.kind == "notes"], aside, after)
+    assert [sum(Axis("frame", "bare") in one.right.axes for one in own) for own in some] == [12, len(some[1]), 4, 6]
 
 
 def test_without_kinds_only_the_gate_gets_fresh_ones(ledger: Ledger) -> None:
