@@ -99,7 +99,6 @@ class _Night:
     start: Generation | None
     kinds: tuple[str, ...] = ()
     practised: tuple[str, ...] = ()
-    bare_share: float = 1.0
     timed: list[float] = field(default_factory=list)
 
     @property
@@ -182,10 +181,7 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     night.ledger.record_plan(night.number, tonight)
     if tonight.act in {"skip", "stop"}:
         return Ending("nothing to learn", tonight.reason, serving)
-    night = replace(
-        night, config=applied(night.config, tonight), kinds=tonight.kinds, practised=tonight.practised,
-        bare_share=tonight.bare_share,
-    )  # fmt: skip
+    night = replace(night, config=applied(night.config, tonight), kinds=tonight.kinds, practised=tonight.practised)
     learned = _learn(replace(night, start=None) if tonight.act == "rebase" else night, corrections)
     free_memory()
     if isinstance(learned, Ending):
@@ -368,8 +364,8 @@ def _apart_from_gate(night: _Night, pairs: Sequence[Pair], suite: Suite) -> list
 
 def _dreaming(night: _Night, suite: Suite) -> Dreaming:
     return Dreaming(
-        night.number, night.seed, night.config, night.kinds, night.practised, night.bare_share, night.ledger,
-        night.home.novelty, _held_out(night, suite), night.incumbent is not None, night.progress,
+        night.number, night.seed, night.config, night.kinds, night.practised, night.ledger, night.home.novelty,
+        _held_out(night, suite), night.incumbent is not None, night.progress,
     )  # fmt: skip
 
 

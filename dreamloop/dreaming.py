@@ -38,7 +38,6 @@ class Dreaming:
     Args:
         number, seed: of the night. config, ledger: the night's.
         kinds: those to train on. practised: abilities that fell, whose kinds come first among the technical ones.
-        bare_share: of what is trained on, and of the lessons that ask for it.
         index: the file of the novelty index.
         held_out: whether any of some texts comes near a gate item or a replay prompt.
         serving: whether an adapter serves, and therefore writes. progress: where to show long steps.
@@ -49,7 +48,6 @@ class Dreaming:
     config: Config
     kinds: Sequence[str]
     practised: Collection[str]
-    bare_share: float
     ledger: Ledger
     index: Path
     held_out: HeldOut
@@ -90,14 +88,10 @@ class Dreaming:
         return self.ready[:count], lessons
 
     def bystanders(self, count: int, taught: Collection[str]) -> list[Twins]:
-        """So many fresh twins of kinds that are not ``taught``, or of all where all are; comes after `finish`.
-
-        They are as bare as configured, however bare tonight is: what learning shifts it shifts in dialogues, too.
-        """
+        """So many fresh twins of kinds that are not ``taught``, or of all where all are; comes after `finish`."""
         provable = self.provable()
         others = [kind for kind in provable if kind not in taught] or provable
-        as_configured = replace(self, bare_share=self.config.dream.bare_share)
-        return list(as_configured._dream(count, others, "bystander", self.seed + 5, None).twins)
+        return list(self._dream(count, others, "bystander", self.seed + 5, None).twins)
 
     def _lessons(self) -> list[Twins]:
         """Most are of tonight's kinds, so that a few nights show what these learn; some ask what became of the others.
@@ -121,7 +115,9 @@ class Dreaming:
 
     def survey(self, kinds: Sequence[str], each: int) -> dict[str, Sequence[Twins]]:
         """So many fresh bare twins of each kind, for the gate alone."""
-        bare = replace(self, bare_share=1.0)
+        bare = replace(self, config=self.config.model_copy(
+            update={"dream": self.config.dream.model_copy(update={"bare_share": 1.0})}
+        ))  # fmt: skip
         return {kind: bare._dream(each, [kind], "lesson", self.seed + 3, None).twins for kind in kinds}
 
     def _dream(self, count: int, kinds: Sequence[str], use: Use, seed: int, author: Author | None) -> Dreamed:
@@ -143,8 +139,9 @@ class Dreaming:
 
             # How many shall be bare differs from night to night: what others had is no reason to make up for it now.
             coverage = Coverage(tally for tally in self.ledger.coverage() if tally.axis != "frame")
-            knobs = self.config.dream.model_copy(update={"bare_share": self.bare_share})
-            dreamer = Dreamer(shelves, knobs, novelty, coverage, self.held_out, author, self.practised, keep)
+            dreamer = Dreamer(
+                shelves, self.config.dream, novelty, coverage, self.held_out, author, self.practised, keep
+            )
             dreamed = dreamer.dream(count, seed, self.ready if use == "training" else ())
         finally:
             novelty.close()

@@ -76,7 +76,7 @@ def test_dreams_are_bare_until_fresh_ones_are_told_apart() -> None:
     assert plan(begun, one, BARE).bare_share == 1.0
     learned = [night(n, learned=0.03, shown=shown(9, twins=10)) for n in range(1, 3)]  # 18 of 20: at least 0.75
     tonight = plan(learned, one, BARE)
-    assert tonight.bare_share == one.dream.bare_share == 0.5
+    assert applied(one, tonight).dream.bare_share == tonight.bare_share == one.dream.bare_share == 0.5
     assert "18 of 20" in why(tonight, "dream.bare_share")
 
 

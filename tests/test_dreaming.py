@@ -67,10 +67,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def asleep(ledger: Ledger, config: Config = CONFIG, held_out: HeldOut = lambda _: False) -> Dreaming:
     number = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
     index = ledger.path.with_name("novelty.db")
-    return Dreaming(
-        number, 100 * number, config, config.night.kinds, (), config.dream.bare_share, ledger, index, held_out, False,
-        Silent(),
-    )  # fmt: skip
+    return Dreaming(number, 100 * number, config, config.night.kinds, (), ledger, index, held_out, False, Silent())
 
 
 def texts(twins: list[Twins]) -> set[str]:
@@ -200,13 +197,11 @@ def test_bystanders_are_of_the_other_kinds_and_no_later_night_trains_on_them(led
     assert len(tonight.bystanders(3, tonight.provable())) == 3  # where all are taught, they are of all
 
 
-def test_nights_of_bare_dreams_are_not_made_up_for_and_bystanders_are_as_bare_as_configured(ledger: Ledger) -> None:
-    tonight = replace(asleep(ledger), kinds=("notes",), bare_share=1.0)
-    learned, lessons = tonight.finish(12)
-    aside = tonight.bystanders(8, {"notes"})
-    after, _ = replace(asleep(ledger), kinds=("notes",)).finish(12)
-    some = (learned, [one for one in lessons if one.right.kind == "notes"], aside, after)
-    assert [sum(Axis("frame", "bare") in one.right.axes for one in own) for own in some] == [12, len(some[1]), 4, 6]
+def test_nights_of_bare_dreams_are_not_made_up_for(ledger: Ledger) -> None:
+    all_bare = CONFIG.model_copy(update={"dream": Dream().model_copy(update={"bare_share": 1.0})})  # as a plan may ask
+    bare, _ = asleep(ledger, all_bare).finish(12)
+    half, _ = asleep(ledger).finish(12)
+    assert [sum(Axis("frame", "bare") in one.right.axes for one in own) for own in (bare, half)] == [12, 6]
 
 
 def test_without_kinds_only_the_gate_gets_fresh_ones(ledger: Ledger) -> None:
