@@ -8,15 +8,19 @@ on (`public`). A figure has a mean over the seeds and a 90 % interval (`figures`
 base, on the same items.
 
     python tests/bench/nights.py --data FOLDER [--logs FOLDER] [--seeds 3] [--nights 10]   runs what is not finished yet
+    python tests/bench/nights.py --data FOLDER --seed N                                    one seed alone, beside others
     python tests/bench/nights.py --report                                                  prints the last finished run
+
+How long nights take is told of the first seed, which should have all cores to itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -43,7 +47,7 @@ TAUGHT = 60  # twins of a kind, on average over the seeds, from which it counts 
 def known(path: Path, measure: Callable[[], Scores]) -> Scores:
     """Scores from their file, measured where there is none."""
     if not path.is_file():
-        part = path.with_suffix(".part")
+        part = path.with_suffix(f".{os.getpid()}")  # two seeds may measure the same at once
         part.write_text(json.dumps(measure()))
         part.replace(path)
     found: Scores = json.loads(path.read_text())
@@ -68,14 +72,13 @@ def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]
                 if figure.name in COMPARED}
         for other in ("prompted 0", f"naive {last}")
     }  # fmt: skip
-    lived_nights = [night for one in every for night in one.nights]
+    trained = [night.seconds for night in every[0].nights if night.pairs]
     return {
         "bench": "nights", "seeds": len(every), "nights": len(every[0].nights), "table": table,
         "better_than": better, "twins_a_seed": a_seed,
         "ended": [dict(Counter(night.outcome for night in one.nights)) for one in every],
         "acts": [dict(Counter(night.act for night in one.nights)) for one in every],
-        "seconds_a_night": {"median": round(median(night.seconds for night in lived_nights if night.pairs), 1),
-                            "longest": max(night.seconds for night in lived_nights)},
+        "seconds_a_night": {"median": round(median(trained), 1), "longest": max(trained)},
         "examples_above_noise": [above_noise(one.nights) for one in every],
         "codes": sorted({one.code[:16] for one in every}), "dates": sorted({one.date for one in every}),
         "device": every[-1].device, "versions": every[-1].versions,
@@ -145,6 +148,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the public sets")
     parser.add_argument("--logs", type=Path, default=SAMPLES, help="what people said; the shipped samples by default")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seed", type=int, help="run this one alone")
     parser.add_argument("--nights", type=int, default=10)
     parser.add_argument("--report", action="store_true", help="print the last finished run")
     options = parser.parse_args()
@@ -154,16 +158,19 @@ def main() -> None:
     home = options.home.absolute()
     (home / "scores").mkdir(parents=True, exist_ok=True)
     suite, public, code = load_suite(ITEMS), load_public(options.data), begun(home)
-    every: list[Lived] = []
-    for seed in range(1, options.seeds + 1):
-        one = kept(seed)
-        if one is None or (one.code, len(one.nights)) != (code, options.nights):
+    seeds = range(1, max(options.seeds, options.seed or 1) + 1)
+    for seed in [options.seed] if options.seed else seeds:
+        if not finished([seed], code, options.nights):
             one = run(home, seed, options.nights, options.logs.absolute(), suite, public, code)
             begun(home)  # says so where the code changed meanwhile
             keep(one)
-        every.append(one)
-        RESULT.write_text(json.dumps(line(every, suite, public)) + "\n")
+        RESULT.write_text(json.dumps(line(finished(seeds, code, options.nights), suite, public)) + "\n")
     print(RESULT.read_text())
+
+
+def finished(seeds: Iterable[int], code: str, nights: int) -> list[Lived]:
+    """The seeds that have been measured with this code over as many nights."""
+    return [one for one in map(kept, seeds) if one and (one.code, len(one.nights)) == (code, nights)]
 
 
 if __name__ == "__main__":
