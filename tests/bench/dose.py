@@ -133,7 +133,7 @@ def main() -> None:
     home.mkdir(parents=True, exist_ok=True)
     pool, code = pool_of(home), digest()
     found = kept(code, options.dtype)
-    wanted = [(cell.name, seed) for seed in range(1, options.seeds + 1) for cell in CELLS
+    wanted = [(cell.name, seed) for cell in CELLS for seed in range(1, options.seeds + 1)
               if cell.name.startswith(options.only or "") and (cell.name, seed) not in found]  # fmt: skip
     threads = max(1, (os.cpu_count() or 1) // options.jobs)
     with ProcessPoolExecutor(
