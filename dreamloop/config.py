@@ -341,6 +341,14 @@ class Adapt(Section):
         lt=1,
         description="Share told apart that a trained kind must be able to have; dreams are bare until it surely has.",
     )
+    found_distance: float = Field(
+        2.0,
+        ge=1,
+        le=4,
+        description="Times as far apart as configured the two replies are taught to be (finetune.beta divided by it) "
+        "once a kind is so told apart.",
+    )
+    found_pace: float = Field(0.5, gt=0, le=1, description="Factor on DPO's learning rate from then on.")
     give_up_after: Count = Field(200, description="Twins of a kind that are trained before it may be given up.")
 
     @model_validator(mode="after")

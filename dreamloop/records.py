@@ -579,13 +579,15 @@ class Potential:
 
 @dataclass(frozen=True, slots=True)
 class Dose:
-    """How much a night trained: preference pairs, how many its plan had asked for, and the plan's factors on DPO's
-    learning rate and on those of all that teaches."""
+    """How much a night trained: preference pairs, how many its plan had asked for, and the plan's factors on the
+    learning rates and on the distance that it asked for, as in `Plan`."""
 
     pairs: int
     planned: int
     rate: float
     caution: float
+    pace: float = 1.0
+    distance: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -648,16 +650,19 @@ class Plan:
     """What tonight does: a ``rebase`` learns the nights that were kept once more, from the base.
 
     ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``caution`` that on SFT's as well,
-    ``replay_share`` the share of general examples, ``push_back_weight`` what a wrong direction's pair weighs where a
-    right one's weighs 1, ``kinds`` those that are dreamed for training, ``bare_share`` of which have nothing around
-    what they are about. ``practised`` are the abilities that fell, whose own examples come among the general ones.
-    ``choices`` explain each of them.
+    ``pace`` one on DPO's alone, ``distance`` how many times as far apart as configured a pair's replies are to be: what
+    DPO's beta is divided by. ``replay_share`` is the share of general examples, ``push_back_weight`` what a wrong
+    direction's pair weighs where a right one's weighs 1, ``kinds`` those that are dreamed for training, ``bare_share``
+    of which have nothing around what they are about. ``practised`` are the abilities that fell, whose own examples come
+    among the general ones. ``choices`` explain each of them.
     """
 
     act: Act
     behavioural: int
     rate: float
     caution: float
+    pace: float
+    distance: float
     replay_share: float
     push_back_weight: float
     bare_share: float

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{stage: WORDS | HOUSE | {"model"} for stage in STAGES},
     "cycle": WORDS | HOUSE | STAGES | {"model", "adapt", "dreaming", "relearn", "settle", "swap", "trial", "__init__"},
     "adapt": WORDS | HOUSE | {"course", "dream", "finetune"},
-    "course": WORDS | HOUSE,
+    "course": WORDS | HOUSE | {"dream"},
     "relearn": WORDS | HOUSE | {"dream", "ledger"},
     "dreaming": WORDS | HOUSE | {"dream", "ledger", "model"},
     "trial": WORDS | HOUSE | {"gate", "ledger", "model"},

@@ -39,7 +39,8 @@ SELECT night,
     coalesce((SELECT outcome = 'revert' FROM trials WHERE trials.night = endings.night ORDER BY attempt LIMIT 1), 0),
     (SELECT coalesce(json_array_length(report, '$.trained'), json_extract(plan, '$.behavioural'))
         FROM trainings WHERE trainings.night = endings.night),
-    json_extract(plan, '$.behavioural'), json_extract(plan, '$.rate'), json_extract(plan, '$.caution')
+    json_extract(plan, '$.behavioural'), json_extract(plan, '$.rate'), json_extract(plan, '$.caution'),
+    coalesce(json_extract(plan, '$.pace'), 1.0), coalesce(json_extract(plan, '$.distance'), 1.0)
 FROM endings LEFT JOIN plans USING (night) LEFT JOIN models USING (night) ORDER BY night
 """  # noqa: S608 - the constant above
 _MEASURES = f"""

@@ -133,14 +133,15 @@ def test_the_same_past_gives_the_same_plan() -> None:
 class School:
     """A model that learns kind by kind, under a gate that takes parts, with a budget that drifting spends.
 
-    ``talent`` is what 20 pairs of a kind at the usual rate teach of it, in nats per token, up to ``full``; at 1 it
-    would always be told apart. ``bears`` is the step that is kept whole, of one twice as large half, of one four times
-    as large a quarter. A whole step as large as that spends ``drifts`` of what may be lost since the base; learning
-    everything once more from there costs ``anew`` of what that had cost.
+    ``talent`` is what 20 pairs of a kind at the usual rate teach of it, in nats per token, up to ``full`` at the usual
+    distance and to ``most`` at any; at 1 it would always be told apart. ``bears`` is the step that is kept whole, of
+    one twice as large half, of one four times as large a quarter. A whole step as large as that spends ``drifts`` of
+    what may be lost since the base; learning everything once more from there costs ``anew`` of what that had cost.
     """
 
     talent: dict[str, float]
     full: float = 1.0
+    most: float = 1.0
     bears: float = 200.0
     drifts: float = 0.1
     anew: float = 0.4
@@ -153,8 +154,9 @@ class School:
             self.spent *= self.anew
             return replace(drifted(self.spent, number), rebased=True)
         scale = next((s for s in (1.0, 0.75, 0.5, 0.25) if step(tonight) * s <= self.bears), 0.0)
+        full = min(self.most, self.full * tonight.distance)
         kinds = {kind: step(tonight) / 20 / len(tonight.kinds) for kind in tonight.kinds}
-        gained = {kind: min(self.talent[kind] * size, self.full - self.at(kind)) for kind, size in kinds.items()}
+        gained = {kind: min(self.talent[kind] * size, full - self.at(kind)) for kind, size in kinds.items()}
         drift = self.spent + self.drifts * step(tonight) * (scale or 1.0) / self.bears
         outcome = "kept" if scale and drift <= 1 else "inconclusive"
         learned = sum(gained.values()) / max(1, len(gained)) * (scale or 1.0) + self.rng.gauss(0, 0.002)
@@ -165,7 +167,8 @@ class School:
             measure("perplexity.prose"), since_base=Change(-0.02 * drift, -0.02 * drift, -0.02 * drift, 0.02)
         )
         shown = [self.shown(kind, 16 if kind in kinds else 1, kind in kinds, tonight) for kind in KINDS]
-        dose = Dose(tonight.behavioural, tonight.behavioural, tonight.rate, tonight.caution)
+        asked = (tonight.rate, tonight.caution, tonight.pace, tonight.distance)
+        dose = Dose(tonight.behavioural, tonight.behavioural, *asked)
         return night(number, outcome, learned, 8, scale or 1.0, [lost], shown, dose=dose, shown_worse=0 < scale < 1)
 
     def at(self, kind: str) -> float:
@@ -180,12 +183,12 @@ class School:
         return KindShown(kind, twins, twins // 2, won, decided, count, sum(gains), squared)
 
 
-def schooled(school: School, count: int) -> tuple[list[Plan], list[PastNight]]:
+def schooled(school: School, count: int, config: Config = CONFIG) -> tuple[list[Plan], list[PastNight]]:
     found = tuple(asked(kind, 10 + round(6 * (school.talent[kind] > 0)), 10) for kind in KINDS)
     plans: list[Plan] = []
     past: list[PastNight] = []
     for number in range(1, count + 1):
-        plans.append(plan(past, CONFIG, Standing(found)))
+        plans.append(plan(past, config, Standing(found)))
         if plans[-1].act == "stop":
             past[-1] = replace(past[-1], looked_at=True)  # somebody does, the next morning
         trains = plans[-1].act in {"train", "rebase"}
@@ -215,10 +218,18 @@ def test_kind_after_kind_is_learned_under_a_gate_that_takes_parts_and_then_nothi
 
 @pytest.mark.parametrize("seed", range(3))
 def test_where_learning_ends_early_the_nights_end_too(seed: int) -> None:
-    plans, _ = schooled(school(seed, full=0.3), 250)
+    plans, _ = schooled(school(seed, most=0.3), 250)
     assert plans[-1].act == "skip"
     assert "no dose that is kept taught more" in plans[-1].reason
     assert max(step(p) for p in plans) <= 800
+
+
+def test_what_the_usual_distance_tells_apart_and_does_not_decide_is_brought_to_its_end_at_a_greater_one() -> None:
+    one, near = school(0, full=0.6), school(0, full=0.6)
+    schooled(one, 60)
+    assert all(one.at(kind) > 0.7 for kind in ("notes", "lists"))
+    schooled(near, 60, Config(adapt=Adapt(found_distance=1)))
+    assert {near.at(kind) for kind in ("notes", "lists")} == {0.6}
 
 
 def test_a_model_that_bears_little_learns_kind_by_kind_at_small_steps() -> None:

@@ -1,0 +1,163 @@
+"""Which kinds of scenario are worth a night: those that can be taught, are not decided well yet, and were begun."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from dreamloop.config import Config
+from dreamloop.course.state import Course
+from dreamloop.dream.kinds import EASIER, TECHNICAL
+from dreamloop.records import KindShown, PastNight, Potential
+
+_Z = 1.645  # 5 % outside on each side
+
+
+def worth_a_night(
+    past: Sequence[PastNight], potentials: Sequence[Potential], course: Course, config: Config
+) -> tuple[tuple[str, ...], str]:
+    """The kinds worth training: neither good already nor still at chance after many twins; and why not the others.
+
+    Of those left, a few at a time are trained: a dose that is spread over everything moves nothing. What was begun is
+    brought to its end, because judgment comes late; then come the next steps from what is good by now, then the ones
+    that are told apart in some wording or begin to be. A kind that practises what fell comes beside them.
+    """
+    knobs = config.adapt
+    won, asked = _told_apart(kept(past), knobs.kind_twins)
+    good = [kind for kind in config.night.kinds if _good(kind, kept(past), config)]
+    lost = [kind for kind in config.night.kinds if kind not in good and _at_chance(kind, past, config)]
+    open_ones = [kind for kind in config.night.kinds if kind not in {*good, *lost, *course.exhausted}]
+    left = [kind for kind in open_ones if kind not in course.resting] or open_ones
+    ended = [kind for kind in config.night.kinds if kind not in {*good, *lost, *left}]
+    ranked = _promising(left, potentials, won, asked)
+    begun = [kind for kind in ranked if kind in course.kinds]
+    steps = [kind for kind in ranked if EASIER.get(kind) in good and kind not in begun]
+    ranked = [*begun, *steps, *(kind for kind in ranked if kind not in {*begun, *steps})]
+    first = ranked[: knobs.kinds_at_once] if potentials else left
+    practice = [kind for kind in _practising(course.fell, ranked) if kind not in first]
+    first = [*first, *practice]
+    told = {
+        "decided well already": good, "still at chance, training it would teach a bias": lost,
+        "no dose that is kept taught more of it": ended,
+        "trained beside them, because that ability fell": practice,
+        "next, because its easier form is decided well": [kind for kind in steps if kind in first],
+        "less promising than the others, so they wait": [kind for kind in left if kind not in first],
+    }  # fmt: skip
+    why = " ".join(f"{', '.join(kinds)}: {because}." for because, kinds in told.items() if kinds)
+    unknown = "As configured; the base is asked first what can be taught, and that may leave some of them."
+    asks = knobs.survey_twins and not potentials
+    return tuple(kind for kind in left if kind in first), why or (unknown if asks else "As configured.")
+
+
+def _told_apart(nights: Sequence[PastNight], enough: int) -> tuple[Counter[str], Counter[str]]:
+    """By kind: fresh twins told apart, and those asked, the latest first until there are enough of them."""
+    won, asked = Counter[str](), Counter[str]()
+    for shown in (shown for night in reversed(nights) for shown in night.shown):
+        if asked[shown.kind] < enough:
+            won[shown.kind] += shown.candidate
+            asked[shown.kind] += shown.twins
+    return won, asked
+
+
+class Found(NamedTuple):
+    """Whether enough of the latest fresh twins showed it, and how many of how many did."""
+
+    holds: bool
+    won: int
+    of: int
+
+
+def found(kinds: Collection[str], nights: Sequence[PastNight], config: Config) -> Found:
+    """Whether these kinds are told apart by now, better than a base may do by itself."""
+    return _once_surely(nights, kinds, lambda shown: shown.candidate, config.adapt.teachable, config)
+
+
+def _once_surely(
+    nights: Sequence[PastNight], kinds: Collection[str], won: Callable[[KindShown], int], share: float, config: Config
+) -> Found:
+    """Whether at least this share of the latest fresh twins was once surely won, and never since surely fewer.
+
+    So that what lies at the edge does not come and go by the luck of every night's twins.
+    """
+    enough, holds, latest = config.adapt.kind_twins, False, [(0, 0)]
+    for night in nights:
+        shown = [one for one in night.shown if one.kind in kinds and one.twins]
+        if not shown:
+            continue
+        latest.append((sum(map(won, shown)), sum(one.twins for one in shown)))
+        while sum(twins for _, twins in latest[1:]) >= enough:
+            latest = latest[1:]
+        low, high = wilson(*map(sum, zip(*latest, strict=True)))
+        holds = sum(twins for _, twins in latest) >= enough and (high >= share if holds else low >= share)
+    return Found(holds, *map(sum, zip(*latest, strict=True)))
+
+
+def kept(past: Sequence[PastNight]) -> list[PastNight]:
+    """The nights whose step serves, or served until another's."""
+    return [night for night in past if night.outcome == "kept"]
+
+
+def wilson(won: int, of: int) -> tuple[float, float]:
+    """The 90 % score interval of a share (Wilson, JASA 22 (1927) 209-212)."""
+    if not of:
+        return 0.0, 1.0
+    share, spread = won / of, _Z**2 / of
+    centre = (share + spread / 2) / (1 + spread)
+    half = _Z / (1 + spread) * math.sqrt(share * (1 - share) / of + spread / (4 * of))
+    return centre - half, centre + half
+
+
+def _good(kind: str, nights: Sequence[PastNight], config: Config) -> bool:
+    """Whether a kind's fresh twins draw the right replies, on both sides, as a person sees them.
+
+    Told apart is not enough: 16 of 16 twins were, of which 3 were decided right.
+    """
+    return _once_surely(nights, {kind}, lambda shown: shown.decided, config.adapt.good, config).holds
+
+
+def _at_chance(kind: str, past: Sequence[PastNight], config: Config) -> bool:
+    """Whether enough of a kind was learned without a sign that it is told apart any better than by chance.
+
+    Judged by fresh twins of nights that taught it: one that is given up stays so. A sign is also that their margins
+    are surely further apart than the base's.
+    """
+    knobs = config.adapt
+    nights = [night for night in reversed(kept(past)) if not night.rebased]
+    every = [(one, night.scale) for night in nights for one in night.shown if one.kind == kind and one.taught]
+    seen: list[KindShown] = []
+    for one, _ in every:
+        if sum(had.twins for had in seen) < 2 * knobs.kind_twins:
+            seen.append(one)
+    won, asked = sum(one.candidate for one in seen), sum(one.twins for one in seen)
+    if sum(one.taught * scale for one, scale in every) < knobs.give_up_after or asked < knobs.kind_twins:
+        return False
+    return wilson(won, asked)[1] < knobs.teachable and not _surely_gained(seen, asked)
+
+
+def _surely_gained(seen: Sequence[KindShown], twins: int) -> bool:
+    """Whether the mean gain's 90 % interval, by the normal distribution, lies above zero."""
+    mean = sum(one.gained for one in seen) / twins
+    variance = max(0.0, sum(one.squared for one in seen) / twins - mean**2)
+    return mean > _Z * math.sqrt(variance / twins)
+
+
+def _practising(fell: Sequence[str], ranked: Sequence[str]) -> list[str]:
+    """For each ability that fell the most promising kind that practises it, where there is one."""
+    practised = [TECHNICAL.get(name.removeprefix("capability."), frozenset()) for name in fell]
+    return [kind for own in practised for kind in [kind for kind in ranked if kind in own][:1]]
+
+
+def _promising(
+    kinds: Sequence[str], potentials: Sequence[Potential], won: Mapping[str, int], asked: Mapping[str, int]
+) -> list[str]:
+    """Those most surely told apart first, by the base in some wording or by now; before them what was never asked of.
+
+    Fresh twins at chance take nothing from what the base showed: judgment comes late and at once, and a kind that is
+    left for another before that was trained for nothing. It is given up where `worth_a_night` calls it lost.
+    """
+    bounds = {kind: wilson(won[kind], asked[kind])[0] if kind in asked else 0.0 for kind in kinds}
+    shown = {one.kind: wilson(max(one.plain, one.shown, one.known), one.twins)[0] for one in potentials}
+    unknown = {kind for kind in kinds if kind not in shown and kind not in asked}
+    return sorted(kinds, key=lambda kind: (kind in unknown, max(bounds[kind], shown.get(kind, 0.0))), reverse=True)

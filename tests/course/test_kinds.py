@@ -1,0 +1,122 @@
+"""Which kinds are worth a night."""
+
+from __future__ import annotations
+
+import pytest
+from histories import BARE, CONFIG, KINDS, asked, night, shown, why
+
+from dreamloop.adapt import plan
+from dreamloop.config import Adapt, Config, Night
+from dreamloop.course.kinds import wilson
+from dreamloop.records import KindShown, Standing
+
+
+def test_a_kind_whose_twins_draw_the_right_replies_is_trained_no_further() -> None:
+    good = [night(n, learned=0.03, shown=shown(4)) for n in range(1, 6)]  # 20 of 20: at least 0.88
+    assert "dates" in plan(good[:4], CONFIG, BARE).kinds
+    assert "dates" not in plan(good, CONFIG, BARE).kinds
+    assert "dates: decided well" in why(plan(good, CONFIG, BARE), "kinds")
+
+
+def test_a_kind_that_is_told_apart_while_one_reply_is_likelier_on_both_sides_is_trained_on() -> None:
+    leaning = [night(n, learned=0.03, shown=shown(10, 10, decided=7)) for n in range(1, 6)]  # 14 of 20: at least 0.52
+    assert all("dates" in plan(leaning[:n], CONFIG, BARE).kinds for n in range(6))
+    surely = [night(n, learned=0.03, shown=shown(10, 10, decided=9)) for n in range(1, 6)]  # 18 of 20: at least 0.75
+    assert "dates" not in plan(surely, CONFIG, BARE).kinds
+
+
+def test_a_kind_that_stays_at_chance_is_given_up_after_enough_twins_of_it() -> None:
+    lost = [night(n, learned=0.03, shown=shown(2, taught=20)) for n in range(1, 11)]  # 20 of 40: at most 0.63
+    assert "dates" in plan(lost[:9], CONFIG, BARE).kinds
+    assert "dates" not in plan(lost, CONFIG, BARE).kinds
+    untrained = [night(n, learned=0.03, shown=shown(2, taught=0)) for n in range(1, 11)]
+    assert "dates" in plan(untrained, CONFIG, BARE).kinds
+
+
+def test_a_kind_that_was_good_or_given_up_does_not_come_back_by_the_passing_of_nights() -> None:
+    one = [*shown(1, twins=1, taught=0), *shown(0, twins=1, taught=0, kind="sums")]
+    good = [*shown(4), *shown(2, taught=20, kind="sums")]
+    past = [night(n, learned=0.03, shown=good if n <= 10 else one) for n in range(1, 60)]
+    assert all({"dates", "sums"}.isdisjoint(plan(past[:n], CONFIG, BARE).kinds) for n in range(10, 60))
+
+
+def test_a_good_kind_that_fresh_twins_show_to_be_lost_again_is_trained_again() -> None:
+    past = [night(n, learned=0.03, shown=shown(4 if n <= 5 else 2, taught=0)) for n in range(1, 11)]
+    assert "dates" not in plan(past[:5], CONFIG, BARE).kinds
+    assert "dates" in plan(past, CONFIG, BARE).kinds
+
+
+def test_a_kind_is_not_given_up_for_what_was_never_kept() -> None:
+    kept = [night(n, learned=0.03, shown=shown(2, twins=8, taught=5)) for n in range(1, 4)]
+    lost = [night(n, "inconclusive", shown=shown(2, taught=60)) for n in (4, 6)]
+    assert "dates" in plan([*kept, lost[0], night(5, learned=0.03), lost[1]], CONFIG, BARE).kinds
+    half = [night(n, learned=0.03, scale=0.5, shown=shown(4, twins=8, taught=60)) for n in range(1, 8)]
+    assert [n for n in range(8) if "dates" not in plan(half[:n], CONFIG, BARE).kinds] == [7]  # 7 · 30 twins
+
+
+def test_a_good_kind_that_misses_now_and_then_stays_good() -> None:
+    often = [night(n, learned=0.03, shown=shown(9 if n % 3 == 0 and n > 3 else 10, 10)) for n in range(1, 40)]
+    assert all("dates" not in plan(often[:n], CONFIG, BARE).kinds for n in range(3, 40))
+
+
+def test_what_the_base_tells_apart_plainly_or_after_examples_comes_first() -> None:
+    found = [asked(kind, 10, 10) for kind in KINDS if kind not in {"dates", "notes"}]
+    found = [one for one in found if one.kind != "lists"]
+    found += [asked("dates", 17, 9), asked("notes", 9, 18), asked("lists", 9, 10, known=19)]
+    three = CONFIG.model_copy(update={"adapt": Adapt(kinds_at_once=3)})
+    tonight = plan([], three, Standing(tuple(found)))
+    assert set(tonight.kinds) == {"dates", "notes", "lists"}
+    assert "less promising than the others" in why(tonight, "kinds")
+
+
+def test_a_kind_that_begins_to_be_told_apart_is_trained_on() -> None:
+    found = tuple(asked(kind, 10, 10) for kind in KINDS)
+    assert KINDS[-1] not in plan([], CONFIG, Standing(found)).kinds
+    rises = [night(n, learned=0.03, shown=shown(4, kind=KINDS[-1])) for n in range(1, 4)]
+    assert KINDS[-1] in plan(rises, CONFIG, Standing(found)).kinds
+
+
+def test_kinds_that_are_still_at_chance_are_not_left_for_others_before_they_are_given_up() -> None:
+    found = tuple(asked(kind, 18 if kind in {"notes", "lists", "units"} else 15, 10) for kind in KINDS)
+    three = CONFIG.model_copy(update={"adapt": Adapt(kinds_at_once=3)})
+    chance = [KindShown(kind, 8, 4, 4, 2, 5) for kind in ("notes", "lists", "units")]
+    slow = [night(n, shown=chance) for n in range(1, 8)]
+    assert all(set(plan(slow[:n], three, Standing(found)).kinds) == {"notes", "lists", "units"} for n in range(8))
+
+
+def test_the_next_step_from_what_is_good_comes_first() -> None:
+    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    good = [night(n, learned=0.03, shown=shown(10, 10, kind="lists")) for n in range(1, 4)]
+    assert set(plan(good[:1], CONFIG, found).kinds) == {"notes", "lists"}
+    tonight = plan(good, CONFIG, found)
+    assert set(tonight.kinds) == {"entries", "notes"}
+    assert "entries: next, because its easier form is decided well." in why(tonight, "kinds")
+
+
+def test_a_plan_from_before_the_base_was_asked_says_that_it_will_be() -> None:
+    assert "asked first" in why(plan([], CONFIG, BARE), "kinds")
+    never = CONFIG.model_copy(update={"adapt": Adapt(survey_twins=0)})
+    assert why(plan([], never, BARE), "kinds") == "As configured."
+
+
+def test_every_kind_is_trained_before_the_base_was_asked_and_then_those_it_was_not_asked_about_first() -> None:
+    assert plan([], CONFIG, BARE).kinds == KINDS
+    assert "dates" not in plan([], CONFIG, Standing((asked("dates", 20, 10),))).kinds
+
+
+def test_a_kind_that_was_learned_lately_is_good_whatever_it_was_before() -> None:
+    early = [night(n, learned=0.03, shown=shown(1)) for n in range(1, 5)]
+    late = [night(n, learned=0.03, shown=shown(4)) for n in range(5, 10)]
+    assert "dates" not in plan([*early, *late], CONFIG, BARE).kinds
+
+
+def test_a_few_kinds_are_trained_whatever_was_found() -> None:
+    few = Config(night=Night(kinds=KINDS[:2]))
+    assert plan([], few, Standing(tuple(asked(kind, 8, 8) for kind in KINDS))).kinds == KINDS[:2]
+
+
+def test_wilson_by_hand() -> None:
+    # 8 of 10 at z = 1.645: z²/n = 0.2706, centre (0.8 + 0.1353) / 1.2706 = 0.7361,
+    # half 1.645 / 1.2706 * √(0.016 + 0.006765) = 0.1953
+    assert wilson(8, 10) == pytest.approx((0.5408, 0.9315), abs=1e-3)
+    assert wilson(0, 0) == (0.0, 1.0)
