@@ -34,7 +34,7 @@ def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
             course = after(course, night, config)
         return _tonight(course, past, _lesson(past, standing.potentials, course, config), config, standing)
     why = "adapt.enabled is false, so every night is as configured."
-    lesson = _Lesson(config.night.kinds, why, config.dream.bare_share, 1.0, 1.0, why)
+    lesson = _Lesson(config.night.kinds, why, config.dream.bare_share, why, 1.0, why, 1.0)
     return _recipe("train", why, course, config, lesson)
 
 
@@ -131,14 +131,15 @@ def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config)
 
 @dataclass(frozen=True, slots=True)
 class _Lesson:
-    """What tonight teaches, how far from what it is about, how far apart, at which pace; and why."""
+    """What tonight teaches, with how much around it, how far apart and at which pace."""
 
     kinds: tuple[str, ...]
     why_kinds: str
     bare_share: float
+    why_bare: str
     distance: float
+    why_distance: str
     pace: float
-    why: str
 
 
 def _lesson(past: Sequence[PastNight], potentials: Sequence[Potential], course: Course, config: Config) -> _Lesson:
@@ -151,10 +152,14 @@ def _lesson(past: Sequence[PastNight], potentials: Sequence[Potential], course: 
     knobs = config.adapt
     kinds, why = worth_a_night(past, potentials, course, config)
     now = found(kinds, kept(past), config)
-    if now.holds:
-        said = f"{now.won} of {now.of} fresh twins of these kinds were told apart."
-        return _Lesson(kinds, why, config.dream.bare_share, knobs.found_distance, knobs.found_pace, said)
-    return _Lesson(kinds, why, 1.0, 1.0, 1.0, "Not until fresh twins of these kinds are surely told apart.")
+    if not now.holds:
+        bare = "Nothing around what is to be learned, until its fresh twins are told apart."
+        return _Lesson(kinds, why, 1.0, bare, 1.0, "As configured, until fresh twins are told apart.", 1.0)
+    said = f"{now.won} of {now.of} fresh twins of these kinds were told apart"
+    further = f"{said}; to be decided right they must outgrow what the base thinks of the two replies."
+    return _Lesson(
+        kinds, why, config.dream.bare_share, f"As configured: {said}.", knobs.found_distance, further, knobs.found_pace
+    )
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson) -> Plan:
@@ -171,8 +176,8 @@ def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson)
         Choice("night.replay_share", f"{course.replay:g}", course.why_replay),
         Choice("finetune.push_back_weight", f"{weight:g}", course.why_sides),
         Choice("kinds", ", ".join(lesson.kinds) or "none", lesson.why_kinds),
-        Choice("dream.bare_share", f"{lesson.bare_share:g}", f"The share with nothing around it. {lesson.why}"),
-        Choice("finetune.beta", f"÷{lesson.distance:g}", f"Further apart, to be decided right. {lesson.why}"),
+        Choice("dream.bare_share", f"{lesson.bare_share:g}", lesson.why_bare),
+        Choice("finetune.beta", f"÷{lesson.distance:g}", lesson.why_distance),
     )
     return Plan(
         act, behavioural, rate, course.caution, lesson.pace, lesson.distance, course.replay, weight, lesson.bare_share,
@@ -182,4 +187,4 @@ def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson)
 
 def _why_rate(rate: float, pace: float) -> str:
     rises = "It rises with the dose, after that was too small."
-    return rises if pace == 1 else f"×{rate:g}, for {rises.lower()[:-1]}; ×{pace:g}, for what is told apart is found."
+    return rises if pace == 1 else f"{rises} What is told apart is found, so at ×{pace:g} of that: it shifts less."

@@ -40,7 +40,7 @@ def test_what_is_told_apart_by_now_is_taught_twice_as_far_apart_at_half_of_dpo_s
     learned = [night(n, learned=0.03, shown=shown(9, twins=10, decided=2)) for n in range(1, 3)]
     found = plan(learned, one, BARE)
     assert (found.distance, found.pace) == (2.0, 0.5)
-    assert why(found, "finetune.beta").endswith("18 of 20 fresh twins of these kinds were told apart.")
+    assert why(found, "finetune.beta").startswith("18 of 20 fresh twins of these kinds were told apart;")
     assert "found" in why(found, "finetune.dpo_learning_rate")
     before, then = (applied(one, tonight).finetune for tonight in (searched, found))
     assert (before.beta, then.beta) == (0.7, 0.35)  # 'ipo' asks for 1 / (2 beta): 0.71 and 1.43 nats per token

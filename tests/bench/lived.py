@@ -29,6 +29,7 @@ SELECT night, history.outcome, coalesce(scale, 1.0),
     coalesce(seconds, 0.0),
     coalesce(json_extract(plan, '$.act'), ''), coalesce(json_extract(plan, '$.rate'), 1.0),
     coalesce(json_extract(plan, '$.caution'), 1.0),
+    coalesce(json_extract(plan, '$.pace'), 1.0), coalesce(json_extract(plan, '$.distance'), 1.0),
     change, coalesce(base_low > 0, 0)
 FROM history LEFT JOIN plans USING (night)
     LEFT JOIN (SELECT night, max(attempt) AS attempt FROM trials GROUP BY night) AS last USING (night)
@@ -40,9 +41,9 @@ ORDER BY night
 
 @dataclass(frozen=True)
 class LivedNight:
-    """One night: ``scale`` of its step judged last, ``rate`` and ``caution`` the plan's factors on the learning rates,
-    ``learned`` nats per token by which fresh scenarios were told apart better than the day before (None where nothing
-    was judged), and ``surely`` whether they were surely told apart better than by the base."""
+    """One night: ``scale`` of its step judged last, the plan's factors on the learning rates and the distance, as in
+    `Plan`, ``learned`` nats per token by which fresh scenarios were told apart better than the day before (None where
+    nothing was judged), and ``surely`` whether they were surely told apart better than by the base."""
 
     number: int
     outcome: str
@@ -52,6 +53,8 @@ class LivedNight:
     act: str
     rate: float
     caution: float
+    pace: float
+    distance: float
     learned: float | None
     surely: int
 
