@@ -41,7 +41,7 @@ class Night(Section):
     mined_share: Share = Field(0.5, description="Largest share of them that comes from the logs; dreams fill the rest.")
     replay_share: Share = Field(0.25, description="Share of general answers among all examples of a night.")
     bystander_share: float = Field(
-        0.6, ge=0, le=5, description="Twins whose replies are only kept from shifting one way, for each one taught."
+        1.2, ge=0, le=5, description="Twins whose replies are only kept from shifting one way, for each one taught."
     )
     rewrites: int = Field(8, ge=0, description="Corrected replies that the engine writes anew per night, at most.")
     kinds: tuple[str, ...] = Field(
@@ -126,7 +126,7 @@ class Finetune(Section):
         "be learned is found late, and many short steps find it where as many examples in few steps do not.",
     )
     hold_learning_rate: Positive | None = Field(
-        None, examples=[1.25e-5], description="Peak rate of the phase that takes shifts back. Unset: 1/8 of DPO's."
+        None, examples=[2.5e-5], description="Peak rate of the phase that takes shifts back. Unset: 1/4 of DPO's."
     )
     hold_batch: Count = Field(
         16,

@@ -102,6 +102,6 @@ def test_a_plan_sets_the_dose_the_rates_the_replay_and_the_sides() -> None:
     assert (config.finetune.sft_learning_rate, config.finetune.dpo_learning_rate) == (2e-5, 2e-4)
     careful = applied(CONFIG, replace(tonight, caution=0.5)).finetune
     assert (careful.sft_learning_rate, careful.dpo_learning_rate) == (1e-5, 1e-4)
-    assert (config.finetune.hold_learning_rate, careful.hold_learning_rate) == (2e-4 / 8, 2e-4 / 8)
+    assert (config.finetune.hold_learning_rate, careful.hold_learning_rate) == (2e-4 / 4, 2e-4 / 4)
     assert config.finetune.push_back_weight == 1.5
     assert config.night.kinds == CONFIG.night.kinds  # lessons stay of all kinds

@@ -53,8 +53,8 @@ def test_what_is_unset_depends_on_what_is_trained() -> None:
     assert (lora.sft_learning_rate, lora.dpo_learning_rate, lora.beta) == (2e-5, 1e-4, 0.7)
     assert (full.sft_learning_rate, full.dpo_learning_rate, full.beta, full.gain) == (1e-5, 5e-7, 0.7, None)
     assert recipe_of(Finetune(loss_type="sigmoid"), 0).beta == 0.1
-    assert lora.hold_learning_rate == 1e-4 / 8
-    assert recipe_of(Finetune(dpo_learning_rate=8e-4), 0).hold_learning_rate == 1e-4
+    assert lora.hold_learning_rate == 1e-4 / 4
+    assert recipe_of(Finetune(dpo_learning_rate=8e-4), 0).hold_learning_rate == 2e-4
     assert recipe_of(Finetune(dpo_learning_rate=8e-4, hold_learning_rate=2e-4), 0).hold_learning_rate == 2e-4
     assert recipe_of(Finetune(loss_type="robust", method="full"), 0).beta == 0.01
     assert recipe_of(Finetune(method="full", beta=0.3), 0).beta == 0.3

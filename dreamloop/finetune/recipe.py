@@ -11,7 +11,7 @@ _UNSET = {
     "lora": {"sft_learning_rate": 2e-5, "dpo_learning_rate": 1e-4, "beta": 0.1},
     "full": {"sft_learning_rate": 1e-5, "dpo_learning_rate": 5e-7, "beta": 0.01},
 }
-_HOLD = 1 / 8  # of DPO's rate: what is held moves far by small steps, and what was learned should stay
+_HOLD = 1 / 4  # of DPO's rate: what is held moves far by small steps, and what was learned should stay
 _IPO = {"beta": 0.7}  # is a distance to go, 1/(2β) nats per token, and the same for all methods
 
 
