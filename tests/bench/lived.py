@@ -29,8 +29,8 @@ SELECT night, history.outcome, coalesce(scale, 1.0),
     coalesce(seconds, 0.0),
     coalesce(json_extract(plan, '$.act'), ''), coalesce(json_extract(plan, '$.rate'), 1.0),
     coalesce(json_extract(plan, '$.caution'), 1.0),
-    coalesce(json_extract(plan, '$.pace'), 1.0), coalesce(json_extract(plan, '$.distance'), 1.0),
-    change, coalesce(base_low > 0, 0)
+    change, coalesce(base_low > 0, 0),
+    coalesce(json_extract(plan, '$.pace'), 1.0), coalesce(json_extract(plan, '$.distance'), 1.0)
 FROM history LEFT JOIN plans USING (night)
     LEFT JOIN (SELECT night, max(attempt) AS attempt FROM trials GROUP BY night) AS last USING (night)
     LEFT JOIN trials USING (night, attempt)
@@ -53,10 +53,10 @@ class LivedNight:
     act: str
     rate: float
     caution: float
-    pace: float
-    distance: float
     learned: float | None
     surely: int
+    pace: float = 1.0
+    distance: float = 1.0
 
 
 @dataclass(frozen=True)
