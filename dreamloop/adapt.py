@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 from dreamloop.config import Config
 from dreamloop.course.budget import due
-from dreamloop.course.kinds import found, kept, worth_a_night
+from dreamloop.course.kinds import found, kept, lately, wilson, worth_a_night
 from dreamloop.course.size import turned_to
 from dreamloop.course.state import Course, beginning, pairs_of_level, rate_of
 from dreamloop.course.walk import after
 from dreamloop.dream.kinds import TECHNICAL
 from dreamloop.finetune.recipe import batch_size, recipe_of
-from dreamloop.records import Act, Choice, Dose, PastNight, Plan, Potential, Standing
+from dreamloop.records import Act, Choice, Dose, PastNight, Plan, Potential, Recipe, Standing
 
 
 def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
@@ -34,8 +34,7 @@ def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
             course = after(course, night, config)
         return _tonight(course, past, _lesson(past, standing.potentials, course, config), config, standing)
     why = "adapt.enabled is false, so every night is as configured."
-    lesson = _Lesson(config.night.kinds, why, config.dream.bare_share, why, 1.0, why, 1.0)
-    return _recipe("train", why, course, config, lesson)
+    return _recipe("train", why, course, config, _Lesson(config.night.kinds, why, config.dream.bare_share, why))
 
 
 def applied(config: Config, tonight: Plan) -> Config:
@@ -43,7 +42,7 @@ def applied(config: Config, tonight: Plan) -> Config:
 
     What may change too little is how well scenarios are told apart, which DPO teaches; so the rise is that of DPO
     and of what takes its shifts back. A setback and the pace of what is found slow what teaches and not what takes
-    back: shifts were seen to be as large at half the rates.
+    back: shifts are hardly smaller at half the rates.
     """
     usual = recipe_of(config.finetune, 0)
     rates = {
@@ -52,7 +51,7 @@ def applied(config: Config, tonight: Plan) -> Config:
         "hold_learning_rate": usual.hold_learning_rate * tonight.rate,
     }
     night = {"behavioural": tonight.behavioural, "replay_share": tonight.replay_share}
-    finetune = {**rates, "push_back_weight": tonight.push_back_weight, "beta": usual.beta / tonight.distance}
+    finetune = {**rates, "push_back_weight": tonight.push_back_weight, "beta_pattern": _betas(usual, tonight)}
     margins = {"weights": _may_move(config, tonight)}
     return config.model_copy(update={
         "dream": config.dream.model_copy(update={"bare_share": tonight.bare_share}),
@@ -61,12 +60,20 @@ def applied(config: Config, tonight: Plan) -> Config:
     })  # fmt: skip
 
 
+def _betas(usual: Recipe, tonight: Plan) -> dict[str, float]:
+    """Further apart are only kinds that are told apart: others are still searched for, and what people said is not
+    what dreams show."""
+    own = dict(usual.beta_pattern)
+    return {**own, **{kind: own.get(kind, usual.beta) / tonight.distance for kind in tonight.found}}
+
+
 def _may_move(config: Config, tonight: Plan) -> float:
     """How far the weights may move: as configured for a usual night, and as much further as the plan asks for.
 
     A step of AdamW is as long as its rate, and steps in directions that differ add up as their root: rate·√steps.
-    (Seen: 2.2 times as many steps at the same rate moved 1.33 times as far.) What begins at the base is as far from
-    yesterday's weights as both may be from there.
+    (Seen: 2.2 times as many steps at the same rate moved 1.33 times as far.) The pace takes nothing from it, because
+    what takes shifts back keeps its rate. What begins at the base is as far from yesterday's weights as both may be
+    from there.
     """
     usual = float(config.gate.tonight.model_dump()["weights"])
     if tonight.act == "rebase":
@@ -100,8 +107,8 @@ def _tonight(
 
 
 def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config) -> Plan:
-    """At the rates of the nights that are learned once more, their means over the pairs that were kept, and as far
-    apart as the latest of them asked."""
+    """At the rates of the nights that are learned once more, their means over the pairs that were kept, and each kind
+    as far apart as any of them asked."""
     had = [(night.dose, night.scale) for night in kept(past) if night.dose and night.dose.pairs and not night.rebased]
     if not had:
         return tonight
@@ -113,12 +120,13 @@ def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config)
     caution = round(mean(lambda dose: dose.caution), 3)
     rate = round(mean(lambda dose: dose.caution * dose.rate) / caution, 3)
     pace = round(mean(lambda dose: dose.caution * dose.rate * dose.pace) / (caution * rate), 3)
-    distance = had[-1][0].distance
+    by_then = tuple(kind for kind in config.night.kinds if any(kind in dose.found for dose, _ in had))
+    distance = max(dose.distance for dose, _ in had)
     average = "As those nights had it, on average over their pairs."
     told = {
         "night.behavioural": (f"up to {config.adapt.rebase_pairs}", "All that was kept, the latest first."),
         "finetune.dpo_learning_rate": (f"×{rate * pace:.3g}", average),
-        "finetune.beta": (f"÷{distance:g}", "As far apart as the latest of them asked."),
+        "finetune.beta": (_further(by_then, distance), "As far apart as any of those nights asked."),
         "learning rates of what teaches": (f"×{caution:g}", average),
         "kinds": ("as they were", "What was learned is learned again."),
     }
@@ -126,40 +134,38 @@ def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config)
         replace(one, value=told[one.knob][0], why=told[one.knob][1]) if one.knob in told else one
         for one in tonight.choices
     )
-    return replace(tonight, rate=rate, caution=caution, pace=pace, distance=distance, choices=choices)
+    return replace(tonight, rate=rate, caution=caution, pace=pace, found=by_then, distance=distance, choices=choices)
 
 
 @dataclass(frozen=True, slots=True)
 class _Lesson:
-    """What tonight teaches, with how much around it, how far apart and at which pace."""
+    """What tonight teaches, with how much around it, which of it is found already, and at which pace."""
 
     kinds: tuple[str, ...]
     why_kinds: str
     bare_share: float
     why_bare: str
-    distance: float
-    why_distance: str
-    pace: float
+    found: tuple[str, ...] = ()
+    pace: float = 1.0
 
 
 def _lesson(past: Sequence[PastNight], potentials: Sequence[Potential], course: Course, config: Config) -> _Lesson:
-    """Which kinds; and whether they are surely told apart by now, better than a base may do by itself.
+    """Which kinds; and which of them are surely told apart by now, better than a base may do by itself.
 
     Until then what is to be learned is searched for: bare dreams, long steps. Then it is there, and what is missing
     is that replies are decided right: dressed dreams as well, and further apart than the base's own liking for one
-    of two replies, by shorter steps, which were seen to teach as much and to shift less elsewhere.
+    of two replies. Where nothing else is searched for, shorter steps were seen to teach as much and to shift less.
     """
     knobs = config.adapt
     kinds, why = worth_a_night(past, potentials, course, config)
-    now = found(kinds, kept(past), config)
-    if not now.holds:
-        bare = "Nothing around what is to be learned, until its fresh twins are told apart."
-        return _Lesson(kinds, why, 1.0, bare, 1.0, "As configured, until fresh twins are told apart.", 1.0)
-    said = f"{now.won} of {now.of} fresh twins of these kinds were told apart"
-    further = f"{said}; to be decided right they must outgrow what the base thinks of the two replies."
-    return _Lesson(
-        kinds, why, config.dream.bare_share, f"As configured: {said}.", knobs.found_distance, further, knobs.found_pace
-    )
+    told, of = lately(kinds, kept(past), config)
+    bare, why_bare = 1.0, "Nothing around what is to be learned, until its fresh twins are told apart."
+    if wilson(told, of)[0] > knobs.teachable:
+        bare = config.dream.bare_share
+        why_bare = f"As configured: {told} of {of} fresh twins of these kinds were told apart."
+    by_now = found(kinds, kept(past), config)
+    pace = knobs.found_pace if kinds and by_now == kinds else 1.0
+    return _Lesson(kinds, why, bare, why_bare, by_now, pace)
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson) -> Plan:
@@ -177,14 +183,24 @@ def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson)
         Choice("finetune.push_back_weight", f"{weight:g}", course.why_sides),
         Choice("kinds", ", ".join(lesson.kinds) or "none", lesson.why_kinds),
         Choice("dream.bare_share", f"{lesson.bare_share:g}", lesson.why_bare),
-        Choice("finetune.beta", f"÷{lesson.distance:g}", lesson.why_distance),
+        Choice("finetune.beta", _further(lesson.found, knobs.found_distance), _why_further(lesson.found)),
     )
     return Plan(
-        act, behavioural, rate, course.caution, lesson.pace, lesson.distance, course.replay, weight, lesson.bare_share,
-        lesson.kinds, practised, choices,
+        act, behavioural, rate, course.caution, lesson.pace, lesson.found, knobs.found_distance, course.replay, weight,
+        lesson.bare_share, lesson.kinds, practised, choices,
     )  # fmt: skip
 
 
 def _why_rate(rate: float, pace: float) -> str:
     rises = "It rises with the dose, after that was too small."
     return rises if pace == 1 else f"{rises} What is told apart is found, so at ×{pace:g} of that: it shifts less."
+
+
+def _further(kinds: Sequence[str], distance: float) -> str:
+    return f"÷{distance:g} for {', '.join(kinds)}" if kinds and distance > 1 else "×1"
+
+
+def _why_further(kinds: Sequence[str]) -> str:
+    if not kinds:
+        return "As configured, until fresh twins of a kind are surely told apart."
+    return "Surely told apart, and not lost since; to be decided right they outgrow the base's own liking for a reply."

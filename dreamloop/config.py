@@ -139,6 +139,10 @@ class Finetune(Section):
         description="DPO's beta: how strongly the reference holds. Unset: 0.7 for 'ipo', otherwise 0.1 for LoRA and "
         "0.01 for full weights.",
     )
+    beta_pattern: dict[str, Positive] = Field(
+        {}, examples=[{"notes": 0.35}], description="Betas of dreamed pairs of a kind, instead of beta; those of kinds "
+        "that are told apart the plan divides by adapt.found_distance.",
+    )  # fmt: skip
     loss_type: Literal["sigmoid", "ipo", "robust"] = Field(
         "ipo",
         description="DPO's loss. 'ipo' ends where pairs are 1/(2 beta) nats per token apart, 'sigmoid' pushes on; "
@@ -345,10 +349,10 @@ class Adapt(Section):
         2.0,
         ge=1,
         le=4,
-        description="Times as far apart as configured the two replies are taught to be (finetune.beta divided by it) "
-        "once a kind is so told apart.",
+        description="Times as far apart as configured the two replies are taught to be, by 'ipo', once a kind is so "
+        "told apart: its beta is divided by it.",
     )
-    found_pace: float = Field(0.5, gt=0, le=1, description="Factor on DPO's learning rate from then on.")
+    found_pace: float = Field(0.5, gt=0, le=1, description="Factor on DPO's rate once all kinds are.")
     give_up_after: Count = Field(200, description="Twins of a kind that are trained before it may be given up.")
 
     @model_validator(mode="after")

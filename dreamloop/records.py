@@ -327,6 +327,7 @@ class Recipe:
     hold_learning_rate: float
     hold_batch: int
     beta: float
+    beta_pattern: tuple[tuple[str, float], ...]
     loss_type: Literal["sigmoid", "ipo", "robust"]
     label_smoothing: float
     rpo_alpha: float
@@ -579,14 +580,15 @@ class Potential:
 
 @dataclass(frozen=True, slots=True)
 class Dose:
-    """How much a night trained: preference pairs, how many its plan had asked for, and the plan's factors on the
-    learning rates and on the distance that it asked for, as in `Plan`."""
+    """How much a night trained: preference pairs, how many its plan had asked for, the plan's factors on the learning
+    rates, and which kinds it asked to be how many times as far apart, as in `Plan`."""
 
     pairs: int
     planned: int
     rate: float
     caution: float
     pace: float = 1.0
+    found: tuple[str, ...] = ()
     distance: float = 1.0
 
 
@@ -650,11 +652,11 @@ class Plan:
     """What tonight does: a ``rebase`` learns the nights that were kept once more, from the base.
 
     ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``caution`` that on SFT's as well,
-    ``pace`` one on DPO's alone, ``distance`` how many times as far apart as configured a pair's replies are to be: what
-    DPO's beta is divided by. ``replay_share`` is the share of general examples, ``push_back_weight`` what a wrong
-    direction's pair weighs where a right one's weighs 1, ``kinds`` those that are dreamed for training, ``bare_share``
-    of which have nothing around what they are about. ``practised`` are the abilities that fell, whose own examples come
-    among the general ones. ``choices`` explain each of them.
+    ``pace`` one on DPO's alone. ``found`` are kinds that are told apart by now, whose replies are to be ``distance``
+    times as far apart as configured: DPO's beta is divided by it. ``replay_share`` is the share of general examples,
+    ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds`` those that are
+    dreamed for training, ``bare_share`` of which have nothing around what they are about. ``practised`` are the
+    abilities that fell, whose own examples come among the general ones. ``choices`` explain each of them.
     """
 
     act: Act
@@ -662,6 +664,7 @@ class Plan:
     rate: float
     caution: float
     pace: float
+    found: tuple[str, ...]
     distance: float
     replay_share: float
     push_back_weight: float

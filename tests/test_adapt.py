@@ -8,7 +8,8 @@ import pytest
 from histories import BARE, CONFIG, KINDS, night, nights, shown, why
 
 from dreamloop.adapt import applied, plan
-from dreamloop.config import Adapt, Config, Night
+from dreamloop.config import Adapt, Config, Finetune, Night
+from dreamloop.finetune.recipe import recipe_of
 from dreamloop.records import Plan, Standing
 
 
@@ -36,36 +37,46 @@ def test_what_is_told_apart_by_now_is_taught_twice_as_far_apart_at_half_of_dpo_s
     one = Config(night=Night(kinds=("dates",)))
     begun = [night(n, learned=0.03, shown=shown(3)) for n in range(1, 6)]  # 15 of 20: at least 0.57
     searched = plan(begun, one, BARE)
-    assert (searched.distance, searched.pace) == (1.0, 1.0)
+    assert (searched.found, searched.pace) == ((), 1.0)
     learned = [night(n, learned=0.03, shown=shown(9, twins=10, decided=2)) for n in range(1, 3)]
     found = plan(learned, one, BARE)
-    assert (found.distance, found.pace) == (2.0, 0.5)
-    assert why(found, "finetune.beta").startswith("18 of 20 fresh twins of these kinds were told apart;")
+    assert (found.found, found.distance, found.pace) == (("dates",), 2.0, 0.5)
+    assert "decided right" in why(found, "finetune.beta")
     assert "found" in why(found, "finetune.dpo_learning_rate")
-    before, then = (applied(one, tonight).finetune for tonight in (searched, found))
-    assert (before.beta, then.beta) == (0.7, 0.35)  # 'ipo' asks for 1 / (2 beta): 0.71 and 1.43 nats per token
-    assert then.dpo_learning_rate == before.dpo_learning_rate / 2  # type: ignore[operator]
+    before, then = (recipe_of(applied(one, tonight).finetune, 0) for tonight in (searched, found))
+    assert (before.beta_pattern, then.beta_pattern) == ((), (("dates", 0.35),))
+    assert then.beta == before.beta == 0.7  # 'ipo' asks for 1 / (2 beta): 0.71 and 1.43 nats per token
+    assert then.dpo_learning_rate == before.dpo_learning_rate / 2
     assert then.hold_learning_rate == before.hold_learning_rate  # what takes back is as long as it was
+
+
+def test_a_beta_of_its_own_is_divided_like_the_one_of_all() -> None:
+    own = Config(night=Night(kinds=("dates",)), finetune=Finetune(beta=1.0, beta_pattern={"dates": 0.5, "sums": 0.6}))
+    learned = [night(n, learned=0.03, shown=shown(9, twins=10, decided=2)) for n in range(1, 3)]
+    assert applied(own, plan(learned, own, BARE)).finetune.beta_pattern == {"dates": 0.25, "sums": 0.6}
 
 
 def test_what_is_told_apart_by_now_stays_so_until_it_is_surely_not() -> None:
     one = Config(night=Night(kinds=("dates",)))
     past = [night(n, learned=0.03, shown=shown(won, twins=20, decided=2)) for n, won in enumerate((18, 13, 8), 1)]
-    assert [plan(past[:n], one, BARE).distance for n in range(4)] == [1, 2, 2, 1]  # 13 of 20: at most 0.80; 8: 0.58
-    assert plan(past[1:2], one, BARE).distance == 1
+    founds = [bool(plan(past[:n], one, BARE).found) for n in range(4)]
+    assert founds == [False, True, True, False]  # 13 of 20: at most 0.80; 8: 0.58
+    assert not plan(past[1:2], one, BARE).found
 
 
-def test_other_kinds_are_searched_for_as_the_first_were() -> None:
-    learned = [night(n, learned=0.03, shown=shown(10, 10)) for n in range(1, 3)]
-    tonight = plan(learned, Config(night=Night(kinds=("dates", "sums"))), BARE)
-    assert (tonight.kinds, tonight.distance, tonight.pace) == (("sums",), 1.0, 1.0)
+def test_a_kind_that_is_searched_for_beside_one_that_is_found_has_long_steps_and_the_usual_distance() -> None:
+    two = Config(night=Night(kinds=("dates", "sums")))
+    both = [*shown(16, twins=16, decided=2), *shown(8, twins=16, kind="sums")]
+    tonight = plan([night(n, learned=0.03, shown=both) for n in range(1, 3)], two, BARE)
+    assert (tonight.kinds, tonight.found, tonight.pace) == (("dates", "sums"), ("dates",), 1.0)
+    assert applied(two, tonight).finetune.beta_pattern == {"dates": 0.35}
 
 
 def test_who_wants_no_greater_distance_can_have_that() -> None:
     one = Config(night=Night(kinds=("dates",)), adapt=Adapt(found_distance=1, found_pace=1))
     learned = [night(n, learned=0.03, shown=shown(9, twins=10, decided=2)) for n in range(1, 3)]
     tonight = plan(learned, one, BARE)
-    assert (tonight.distance, tonight.pace, tonight.bare_share) == (1.0, 1.0, 0.5)
+    assert (applied(one, tonight).finetune.beta_pattern, tonight.pace, tonight.bare_share) == ({"dates": 0.7}, 1.0, 0.5)
     assert why(tonight, "finetune.dpo_learning_rate") == why(plan([], one, BARE), "finetune.dpo_learning_rate")
 
 

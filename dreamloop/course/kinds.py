@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
 
 from dreamloop.config import Config
 from dreamloop.course.state import Course
@@ -61,42 +60,40 @@ def _told_apart(nights: Sequence[PastNight], enough: int) -> tuple[Counter[str],
     return won, asked
 
 
-class Found(NamedTuple):
-    """Whether enough of the latest fresh twins showed it, and how many of how many did."""
-
-    holds: bool
-    won: int
-    of: int
-
-
-def found(kinds: Collection[str], nights: Sequence[PastNight], config: Config) -> Found:
-    """Whether these kinds are told apart by now, better than a base may do by itself."""
-    return _once_surely(nights, kinds, lambda shown: shown.candidate, config.adapt.teachable, config)
-
-
-def _once_surely(
-    nights: Sequence[PastNight], kinds: Collection[str], won: Callable[[KindShown], int], share: float, config: Config
-) -> Found:
-    """Whether at least this share of the latest fresh twins was once surely won, and never since surely fewer.
-
-    So that what lies at the edge does not come and go by the luck of every night's twins.
-    """
-    enough, holds, latest = config.adapt.kind_twins, False, [(0, 0)]
-    for night in nights:
-        shown = [one for one in night.shown if one.kind in kinds and one.twins]
-        if not shown:
-            continue
-        latest.append((sum(map(won, shown)), sum(one.twins for one in shown)))
-        while sum(twins for _, twins in latest[1:]) >= enough:
-            latest = latest[1:]
-        low, high = wilson(*map(sum, zip(*latest, strict=True)))
-        holds = sum(twins for _, twins in latest) >= enough and (high >= share if holds else low >= share)
-    return Found(holds, *map(sum, zip(*latest, strict=True)))
-
-
 def kept(past: Sequence[PastNight]) -> list[PastNight]:
     """The nights whose step serves, or served until another's."""
     return [night for night in past if night.outcome == "kept"]
+
+
+def lately(kinds: Collection[str], nights: Sequence[PastNight], config: Config) -> tuple[int, int]:
+    """How many of these kinds' latest fresh twins were told apart, and of how many."""
+    won, asked = _told_apart(nights, config.adapt.kind_twins)
+    return sum(won[kind] for kind in kinds), sum(asked[kind] for kind in kinds)
+
+
+def found(kinds: Sequence[str], nights: Sequence[PastNight], config: Config) -> tuple[str, ...]:
+    """Those that are told apart by now, better than a base may do by itself."""
+    least = config.adapt.teachable
+    return tuple(kind for kind in kinds if _once_surely(nights, kind, lambda shown: shown.candidate, least, config))
+
+
+def _once_surely(
+    nights: Sequence[PastNight], kind: str, won: Callable[[KindShown], int], share: float, config: Config
+) -> bool:
+    """Whether at least this share of a kind's latest fresh twins was once surely won, and never since surely fewer.
+
+    So that what lies at the edge does not come and go by the luck of every night's twins.
+    """
+    enough, holds = config.adapt.kind_twins, False
+    latest: list[tuple[int, int]] = []
+    for shown in (one for night in nights for one in night.shown if one.kind == kind and one.twins):
+        latest.append((won(shown), shown.twins))
+        while sum(twins for _, twins in latest[1:]) >= enough:
+            latest = latest[1:]
+        had, asked = (sum(counts) for counts in zip(*latest, strict=True))
+        low, high = wilson(had, asked)
+        holds = asked >= enough and (high >= share if holds else low >= share)
+    return holds
 
 
 def wilson(won: int, of: int) -> tuple[float, float]:
@@ -114,7 +111,7 @@ def _good(kind: str, nights: Sequence[PastNight], config: Config) -> bool:
 
     Told apart is not enough: 16 of 16 twins were, of which 3 were decided right.
     """
-    return _once_surely(nights, {kind}, lambda shown: shown.decided, config.adapt.good, config).holds
+    return _once_surely(nights, kind, lambda shown: shown.decided, config.adapt.good, config)
 
 
 def _at_chance(kind: str, past: Sequence[PastNight], config: Config) -> bool:

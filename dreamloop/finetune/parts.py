@@ -91,10 +91,10 @@ class Pairs:
 
     def __init__(
         self, rows: Sequence[Row], references: Sequence[Sequence[Tensor]], starts: Sequence[Sequence[Tensor]],
-        weights: Sequence[float], recipe: Recipe,
+        weights: Sequence[float], betas: Sequence[float], recipe: Recipe,
     ) -> None:  # fmt: skip
         self.rows, self.references, self.starts = rows, references, starts
-        self.weights, self.recipe = weights, recipe
+        self.weights, self.betas, self.recipe = weights, betas, recipe
         self.entropy = 0.0
         self.told: list[tuple[float, ...]] = []
 
@@ -102,7 +102,7 @@ class Pairs:
         """See `preference_losses` and `losses.sft`."""
         pieces, entropy = _by_row(policy, packs)
         self.entropy += entropy
-        preferences = preference_losses(self.rows, pieces, self.references, self.weights, self.recipe)
+        preferences = preference_losses(self.rows, pieces, self.references, self.weights, self.betas, self.recipe)
         weighted = [self.weights[row] * self._pair(row, pieces[row], own) for row, own in preferences.items()]
         return torch.stack(weighted).sum() / sum(self.weights)
 
@@ -129,20 +129,21 @@ class Pairs:
 
 def preference_losses(
     rows: Sequence[Row], scores: Mapping[int, Sequence[Tensor]], references: Sequence[Sequence[Tensor]],
-    weights: Sequence[float], recipe: Recipe,
+    weights: Sequence[float], betas: Sequence[float], recipe: Recipe,
 ) -> dict[int, Tensor]:  # fmt: skip
     """Each scored pair's loss by its row's number; twins, which are units of two rows, have one together.
 
     Args:
         rows: of the step. scores: of some of them, whole units, their branches' log-probs.
-        references: of all of them, the same under the reference. weights: of all of them. recipe: which loss.
+        references: of all of them, the same under the reference. weights, betas: of all of them, twins having one beta.
+        recipe: which loss.
     """
-    kind, beta, smoothing = recipe.loss_type, recipe.beta, recipe.label_smoothing
+    kind, smoothing = recipe.loss_type, recipe.label_smoothing
     logits = {row: _logit(own, references[row], recipe) for row, own in scores.items()}
-    found = {row: losses.preference(kind, logit, beta, smoothing) for row, logit in logits.items()}
+    found = {row: losses.preference(kind, logit, betas[row], smoothing) for row, logit in logits.items()}
     for one, other in (unit for unit in units(rows) if len(unit) == 2 and unit[0] in scores):
         both, sides = (logits[one], logits[other]), (weights[one], weights[other])
-        together = losses.of_twins(kind, both, sides, beta, smoothing, recipe.pairwise_share)
+        together = losses.of_twins(kind, both, sides, betas[one], smoothing, recipe.pairwise_share)
         found[one] = found[other] = together
     return found
 

@@ -72,7 +72,7 @@ def dpo_phase(trainer: Trainer, rows: Mapping[Pair, Row], replay: Sequence[Seque
                         old.update(new)
                 pairs = Pairs(
                     [rows[pair] for pair in batch], [reference[pair] for pair in batch],
-                    [start[pair] for pair in batch], _weights(batch, recipe), recipe,
+                    [start[pair] for pair in batch], _weights(batch, recipe), _betas(batch, recipe), recipe,
                 )  # fmt: skip
                 return [pairs, KlAnchor(general, recipe.anchor_weight)] if general else [pairs]
 
@@ -92,6 +92,13 @@ def pushes_back(pair: Pair) -> bool:
 
 def _weights(batch: Sequence[Pair], recipe: Recipe) -> list[float]:
     return [recipe.push_back_weight if pushes_back(pair) else 1.0 for pair in batch]
+
+
+def _betas(batch: Sequence[Pair], recipe: Recipe) -> list[float]:
+    """Of dreamed pairs their kind's own, where it has one."""
+    own = dict(recipe.beta_pattern)
+    kinds = [pair.provenance.conversation if pair.provenance.source == "dream" else "" for pair in batch]
+    return [own.get(kind, recipe.beta) for kind in kinds]
 
 
 def score_both(trainer: Trainer, rows: Mapping[Pair, Row], batches: Sequence[Sequence[Pair]]) -> tuple[Scores, Scores]:
@@ -121,7 +128,7 @@ def _first_loss(
     """The first step's loss as the scores of its pairs say it: ln 2 for 'sigmoid' where nothing was learned yet."""
     weights = _weights(batch, recipe)
     own, scores = [rows[pair] for pair in batch], dict(enumerate(start[pair] for pair in batch))
-    told = preference_losses(own, scores, [reference[pair] for pair in batch], weights, recipe)
+    told = preference_losses(own, scores, [reference[pair] for pair in batch], weights, _betas(batch, recipe), recipe)
     return sum(weights[row] * one.item() for row, one in told.items()) / sum(weights)
 
 

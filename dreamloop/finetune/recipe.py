@@ -22,7 +22,7 @@ def recipe_of(knobs: Finetune, seed: int) -> Recipe:
     unset = {name: value for name, value in usual.items() if same[name] is None}
     if same["hold_learning_rate"] is None:
         unset["hold_learning_rate"] = _HOLD * (same | unset)["dpo_learning_rate"]
-    patterns = {name: tuple(sorted(same[name].items())) for name in ("rank_pattern", "alpha_pattern")}
+    patterns = {name: tuple(sorted(same[name].items())) for name in ("rank_pattern", "alpha_pattern", "beta_pattern")}
     return Recipe(**{**same, **unset, **patterns, "seed": seed, "lora_alpha": knobs.alpha})
 
 

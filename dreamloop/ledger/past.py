@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections import Counter, defaultdict
@@ -40,7 +41,8 @@ SELECT night,
     (SELECT coalesce(json_array_length(report, '$.trained'), json_extract(plan, '$.behavioural'))
         FROM trainings WHERE trainings.night = endings.night),
     json_extract(plan, '$.behavioural'), json_extract(plan, '$.rate'), json_extract(plan, '$.caution'),
-    coalesce(json_extract(plan, '$.pace'), 1.0), coalesce(json_extract(plan, '$.distance'), 1.0)
+    coalesce(json_extract(plan, '$.pace'), 1.0), coalesce(json_extract(plan, '$.found'), '[]'),
+    coalesce(json_extract(plan, '$.distance'), 1.0)
 FROM endings LEFT JOIN plans USING (night) LEFT JOIN models USING (night) ORDER BY night
 """  # noqa: S608 - the constant above
 _MEASURES = f"""
@@ -86,10 +88,14 @@ def past_nights(db: sqlite3.Connection) -> list[PastNight]:
     return [
         PastNight(
             night, outcome, steps, scale, tuple(measures[night]), tuple(shown[night]), bool(looked), bool(rebased),
-            bool(worse), None if None in planned else Dose(pairs or 0, *planned),
+            bool(worse), None if None in planned else _dose(pairs or 0, *planned),
         )
         for night, outcome, steps, scale, looked, rebased, worse, pairs, *planned in db.execute(_NIGHTS)
     ]  # fmt: skip
+
+
+def _dose(pairs: int, planned: int, rate: float, caution: float, pace: float, found: str, distance: float) -> Dose:
+    return Dose(pairs, planned, rate, caution, pace, tuple(json.loads(found)), distance)
 
 
 def _measure(name: str, unit: str, base: float, incumbent: float, candidate: float, *rest: Any) -> Measure:

@@ -82,15 +82,18 @@ def test_a_rebase_learns_at_the_rates_that_its_nights_had() -> None:
     assert why(tonight, "night.behavioural") == "All that was kept, the latest first."
 
 
-def test_a_rebase_asks_for_the_distance_of_the_latest_night_and_for_the_mean_pace() -> None:
+def test_a_rebase_asks_of_each_kind_the_distance_that_it_had_and_of_all_the_mean_pace() -> None:
     searched = night(1, learned=0.03, dose=Dose(100, 100, 2.0, 0.5))
-    found = replace(drifted(0.9, 2), scale=0.5, dose=Dose(200, 200, 4.0, 1.0, pace=0.5, distance=2.0))
-    tonight = plan([searched, found], CONFIG, BARE)
-    # over 100 pairs each: cautions (0.5 + 1) / 2, with rates (0.5 · 2 + 4) / 2, with paces (0.5 · 2 + 4 · 0.5) / 2
-    assert (tonight.caution, tonight.rate, tonight.pace) == pytest.approx((0.75, 2.5 / 0.75, 1.5 / 2.5), abs=1e-3)
-    assert tonight.distance == 2.0
-    assert applied(CONFIG, tonight).finetune.dpo_learning_rate == pytest.approx(1.5e-4, rel=1e-2)
-    assert why(tonight, "finetune.beta") == "As far apart as the latest of them asked."
+    found = night(2, learned=0.03, scale=0.5, dose=Dose(200, 200, 4.0, 1.0, 0.5, ("notes",), 2.0))
+    later = replace(drifted(0.9, 3), dose=Dose(100, 100, 2.0, 0.5))  # kinds that come next
+    tonight = plan([searched, found, later], CONFIG, BARE)
+    # over 100 pairs each: cautions 2 / 3, with rates (1 + 4 + 1) / 3, with paces (1 + 2 + 1) / 3
+    assert (tonight.caution, tonight.rate, tonight.pace) == pytest.approx((2 / 3, 3.0, 2 / 3), abs=2e-3)
+    assert (tonight.found, tonight.distance) == (("notes",), 2.0)
+    knobs = applied(CONFIG, tonight).finetune
+    assert knobs.beta_pattern == {"notes": 0.35}
+    assert knobs.dpo_learning_rate == pytest.approx(4e-4 / 3, rel=1e-2)
+    assert why(tonight, "finetune.beta") == "As far apart as any of those nights asked."
 
 
 def test_a_night_that_somebody_took_back_is_as_if_it_had_not_been() -> None:

@@ -154,9 +154,10 @@ class School:
             self.spent *= self.anew
             return replace(drifted(self.spent, number), rebased=True)
         scale = next((s for s in (1.0, 0.75, 0.5, 0.25) if step(tonight) * s <= self.bears), 0.0)
-        full = min(self.most, self.full * tonight.distance)
         kinds = {kind: step(tonight) / 20 / len(tonight.kinds) for kind in tonight.kinds}
-        gained = {kind: min(self.talent[kind] * size, full - self.at(kind)) for kind, size in kinds.items()}
+        gained = {
+            kind: min(self.talent[kind] * size, self.end(kind, tonight) - self.at(kind)) for kind, size in kinds.items()
+        }
         drift = self.spent + self.drifts * step(tonight) * (scale or 1.0) / self.bears
         outcome = "kept" if scale and drift <= 1 else "inconclusive"
         learned = sum(gained.values()) / max(1, len(gained)) * (scale or 1.0) + self.rng.gauss(0, 0.002)
@@ -167,9 +168,12 @@ class School:
             measure("perplexity.prose"), since_base=Change(-0.02 * drift, -0.02 * drift, -0.02 * drift, 0.02)
         )
         shown = [self.shown(kind, 16 if kind in kinds else 1, kind in kinds, tonight) for kind in KINDS]
-        asked = (tonight.rate, tonight.caution, tonight.pace, tonight.distance)
-        dose = Dose(tonight.behavioural, tonight.behavioural, *asked)
+        planned = tonight.behavioural
+        dose = Dose(planned, planned, tonight.rate, tonight.caution, tonight.pace, tonight.found, tonight.distance)
         return night(number, outcome, learned, 8, scale or 1.0, [lost], shown, dose=dose, shown_worse=0 < scale < 1)
+
+    def end(self, kind: str, tonight: Plan) -> float:
+        return min(self.most, self.full * (tonight.distance if kind in tonight.found else 1.0))
 
     def at(self, kind: str) -> float:
         return self.skill.get(kind, 0.0)

@@ -42,7 +42,7 @@ def three_parts(rows: Sequence[Row]) -> list[Part]:
     """SFT, DPO with its guard, and the anchor over the same pairs."""
     alone = [Row(row.context, row.branches[:1]) for row in rows]
     references = [[torch.full((len(b.tokens),), -5.0) for b in row.branches] for row in rows]
-    pairs = Pairs(rows, references, references, [1.0] * len(rows), RECIPE)
+    pairs = Pairs(rows, references, references, [1.0] * len(rows), [RECIPE.beta] * len(rows), RECIPE)
     return [SftRows(alone, len(alone), is_replay=False), pairs, KlAnchor(alone, 2.0)]
 
 
@@ -108,7 +108,7 @@ def of_twins(policy: Policy, rows: Sequence[Row], budget: int, share: float) -> 
     ]
     weights = [1.0 + 0.5 * k for k in places]
     recipe = replace(RECIPE, pairwise_share=share)
-    part = Pairs(rows, references, references, weights, recipe)
+    part = Pairs(rows, references, references, weights, [recipe.beta] * len(rows), recipe)
     (done,) = Accumulator(policy, budget, frozen_contexts=False).gradients(lambda: [part])
     return done.loss, {n: p.grad.clone() for n, p in policy.trainable("candidate").items() if p.grad is not None}
 
@@ -142,7 +142,7 @@ def test_a_pair_counts_as_much_as_its_weight(policy: Policy) -> None:
 
     def loss(which: Sequence[int], weights: Sequence[float]) -> float:
         known = [references[k] for k in which]
-        part = Pairs([rows[k] for k in which], known, known, weights, RECIPE)
+        part = Pairs([rows[k] for k in which], known, known, weights, [RECIPE.beta] * len(which), RECIPE)
         return Accumulator(policy, 64, frozen_contexts=False).gradients(lambda: [part])[0].loss
 
     first, second = loss([0], [1.0]), loss([1], [1.0])

@@ -80,6 +80,17 @@ def test_every_preference_loss_starts_where_it_must_and_learns(tiny: Policy, cha
     assert last.loss == pytest.approx(together, rel=1e-4)
 
 
+def test_a_kind_s_own_beta_is_asked_of_its_dreamed_pairs_alone(tiny_folder: object) -> None:
+    ipo = replace(RECIPE, loss_type="ipo", sft=False, beta=0.7)
+    dreamed, mined = ([pair for pair in pairs() if bool(pair.twin) is twins] for twins in (True, False))
+    mine = mined[0].provenance.conversation  # a log may call its conversation like a kind
+    starts = [
+        trained(load_policy(str(tiny_folder)), replace(ipo, beta_pattern=((kind, 0.35),)), some).dpo_start_loss
+        for kind, some in (("days", dreamed), ("other", dreamed), (mine, mined))
+    ]
+    assert starts == pytest.approx([(1 / 0.7) ** 2, (1 / 1.4) ** 2, (1 / 1.4) ** 2], rel=1e-3)
+
+
 def test_with_weights_a_step_is_what_its_parts_say_and_starts_where_its_scores_do(tiny: Policy) -> None:
     weighted = replace(RECIPE, push_back_weight=3.0, rpo_alpha=1.0, pairwise_share=0.5, sft_learning_rate=1e-2)
     for step in (step for step in trained(tiny, weighted).steps if step.phase == "dpo"):
