@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dreamloop.config import Config
+from dreamloop.config import Adapt, Config
 from dreamloop.course.budget import due
 from dreamloop.course.kinds import found, kept, lately, wilson, worth_a_night
 from dreamloop.course.size import turned_to
@@ -61,8 +61,8 @@ def applied(config: Config, tonight: Plan) -> Config:
 
 
 def _betas(usual: Recipe, tonight: Plan) -> dict[str, float]:
-    """Further apart are only kinds that are told apart: others are still searched for, and what people said is not
-    what dreams show."""
+    """Further apart are only kinds that are found: others are still searched for, and what people said is not what
+    dreams show."""
     own = dict(usual.beta_pattern)
     return {**own, **{kind: own.get(kind, usual.beta) / tonight.distance for kind in tonight.found}}
 
@@ -150,11 +150,11 @@ class _Lesson:
 
 
 def _lesson(past: Sequence[PastNight], potentials: Sequence[Potential], course: Course, config: Config) -> _Lesson:
-    """Which kinds; and which of them are surely told apart by now, better than a base may do by itself.
+    """Which kinds; how bare, until they are surely told apart better than a base may do by itself; which are found.
 
-    Until then what is to be learned is searched for: bare dreams, long steps. Then it is there, and what is missing
-    is that replies are decided right: dressed dreams as well, and further apart than the base's own liking for one
-    of two replies. Where nothing else is searched for, shorter steps were seen to teach as much and to shift less.
+    Until then what is to be learned is searched for, by long steps. Then it is there, and what is missing is that
+    replies are decided right, for which they have to be further apart than the base's own liking for one of them.
+    Where nothing else is searched for, shorter steps were seen to teach as much and to shift less.
     """
     knobs = config.adapt
     kinds, why = worth_a_night(past, potentials, course, config)
@@ -183,7 +183,7 @@ def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson)
         Choice("finetune.push_back_weight", f"{weight:g}", course.why_sides),
         Choice("kinds", ", ".join(lesson.kinds) or "none", lesson.why_kinds),
         Choice("dream.bare_share", f"{lesson.bare_share:g}", lesson.why_bare),
-        Choice("finetune.beta", _further(lesson.found, knobs.found_distance), _why_further(lesson.found)),
+        Choice("finetune.beta", _further(lesson.found, knobs.found_distance), _why_further(lesson.found, knobs)),
     )
     return Plan(
         act, behavioural, rate, course.caution, lesson.pace, lesson.found, knobs.found_distance, course.replay, weight,
@@ -193,14 +193,15 @@ def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson)
 
 def _why_rate(rate: float, pace: float) -> str:
     rises = "It rises with the dose, after that was too small."
-    return rises if pace == 1 else f"{rises} What is told apart is found, so at ×{pace:g} of that: it shifts less."
+    return rises if pace == 1 else f"{rises} All of it is found, so at ×{pace:g} of that, which shifts less."
 
 
 def _further(kinds: Sequence[str], distance: float) -> str:
     return f"÷{distance:g} for {', '.join(kinds)}" if kinds and distance > 1 else "×1"
 
 
-def _why_further(kinds: Sequence[str]) -> str:
+def _why_further(kinds: Sequence[str], knobs: Adapt) -> str:
+    far = f"{knobs.found_gain:g} nats per token further apart than by the base"
     if not kinds:
-        return "As configured, until fresh twins of a kind are surely told apart."
-    return "Surely told apart, and not lost since; to be decided right they outgrow the base's own liking for a reply."
+        return f"As configured, until fresh twins of a kind are surely {far}."
+    return f"Fresh twins are {far}; to be decided right they have to outgrow its own liking for a reply."

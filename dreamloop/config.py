@@ -141,7 +141,7 @@ class Finetune(Section):
     )
     beta_pattern: dict[str, Positive] = Field(
         {}, examples=[{"notes": 0.35}], description="Betas of dreamed pairs of a kind, instead of beta; those of kinds "
-        "that are told apart the plan divides by adapt.found_distance.",
+        "that are found the plan divides by adapt.found_distance.",
     )  # fmt: skip
     loss_type: Literal["sigmoid", "ipo", "robust"] = Field(
         "ipo",
@@ -345,14 +345,18 @@ class Adapt(Section):
         lt=1,
         description="Share told apart that a trained kind must be able to have; dreams are bare until it surely has.",
     )
+    found_gain: Positive = Field(
+        0.3, description="Nats per token by which a kind's fresh twins are surely further apart than by the base, from "
+        "which it is found and no longer searched for.",
+    )  # fmt: skip
     found_distance: float = Field(
         2.0,
         ge=1,
         le=4,
-        description="Times as far apart as configured the two replies are taught to be, by 'ipo', once a kind is so "
-        "told apart: its beta is divided by it.",
+        description="Times as far apart as configured the two replies of such a kind are then taught to be, by 'ipo': "
+        "its beta is divided by it.",
     )
-    found_pace: float = Field(0.5, gt=0, le=1, description="Factor on DPO's rate once all kinds are.")
+    found_pace: float = Field(0.5, gt=0, le=1, description="Factor on DPO's rate once all kinds are found.")
     give_up_after: Count = Field(200, description="Twins of a kind that are trained before it may be given up.")
 
     @model_validator(mode="after")

@@ -652,11 +652,11 @@ class Plan:
     """What tonight does: a ``rebase`` learns the nights that were kept once more, from the base.
 
     ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``caution`` that on SFT's as well,
-    ``pace`` one on DPO's alone. ``found`` are kinds that are told apart by now, whose replies are to be ``distance``
-    times as far apart as configured: DPO's beta is divided by it. ``replay_share`` is the share of general examples,
-    ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds`` those that are
-    dreamed for training, ``bare_share`` of which have nothing around what they are about. ``practised`` are the
-    abilities that fell, whose own examples come among the general ones. ``choices`` explain each of them.
+    ``pace`` one on DPO's alone. ``found`` are kinds that are far enough apart by now, and their replies are to be
+    ``distance`` times as far apart as configured: DPO's beta is divided by it. ``replay_share`` is the share of general
+    examples, ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds`` those
+    that are dreamed for training, ``bare_share`` of which have nothing around what they are about. ``practised`` are
+    the abilities that fell, whose own examples come among the general ones. ``choices`` explain each of them.
     """
 
     act: Act

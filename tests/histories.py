@@ -40,11 +40,16 @@ def why(tonight: Plan, knob: str) -> str:
 
 
 def shown(
-    candidate: int, twins: int = 4, taught: int = 3, kind: str = "dates", decided: int | None = None
-) -> list[KindShown]:
-    """A kind's fresh twins; of those told apart beyond chance all draw the right replies, unless told otherwise."""
+    candidate: int, twins: int = 4, taught: int = 3, kind: str = "dates", decided: int | None = None,
+    gained: float = 0.0, spread: float = 0.0,
+) -> list[KindShown]:  # fmt: skip
+    """A kind's fresh twins; of those told apart beyond chance all draw the right replies, unless told otherwise.
+
+    ``gained`` is by how much further apart they are than by the base, each by ``spread`` more or less.
+    """
     usual = max(0, 2 * candidate - twins)
-    return [KindShown(kind, twins, 2, candidate, usual if decided is None else decided, taught)]
+    decided = usual if decided is None else decided
+    return [KindShown(kind, twins, 2, candidate, decided, taught, gained * twins, (gained**2 + spread**2) * twins)]
 
 
 def asked(kind: str, plain: int, shown: int, known: int = 0, twins: int = 20) -> Potential:

@@ -33,17 +33,19 @@ def test_dreams_are_bare_until_fresh_ones_are_told_apart() -> None:
     assert "18 of 20" in why(tonight, "dream.bare_share")
 
 
-def test_what_is_told_apart_by_now_is_taught_twice_as_far_apart_at_half_of_dpo_s_rate() -> None:
+FOUND = [night(1, learned=0.03, shown=shown(16, twins=16, decided=2, gained=0.5, spread=0.2))]
+
+
+def test_what_is_found_is_taught_twice_as_far_apart_at_half_of_dpo_s_rate() -> None:
     one = Config(night=Night(kinds=("dates",)))
-    begun = [night(n, learned=0.03, shown=shown(3)) for n in range(1, 6)]  # 15 of 20: at least 0.57
-    searched = plan(begun, one, BARE)
-    assert (searched.found, searched.pace) == ((), 1.0)
-    learned = [night(n, learned=0.03, shown=shown(9, twins=10, decided=2)) for n in range(1, 3)]
-    found = plan(learned, one, BARE)
+    slight = [night(n, learned=0.03, shown=shown(16, twins=16, decided=2, gained=0.1)) for n in range(1, 6)]
+    searched = plan(slight, one, BARE)  # told apart, as a base may do by itself, and by little
+    assert (searched.found, searched.pace, searched.bare_share) == ((), 1.0, 0.5)
+    found = plan(FOUND, one, BARE)  # 0.5 - 1.645 * 0.2 / 4 = 0.42
     assert (found.found, found.distance, found.pace) == (("dates",), 2.0, 0.5)
     assert "decided right" in why(found, "finetune.beta")
     assert "found" in why(found, "finetune.dpo_learning_rate")
-    before, then = (recipe_of(applied(one, tonight).finetune, 0) for tonight in (searched, found))
+    before, then = (recipe_of(applied(one, tonight).finetune, 0) for tonight in (plan([], one, BARE), found))
     assert (before.beta_pattern, then.beta_pattern) == ((), (("dates", 0.35),))
     assert then.beta == before.beta == 0.7  # 'ipo' asks for 1 / (2 beta): 0.71 and 1.43 nats per token
     assert then.dpo_learning_rate == before.dpo_learning_rate / 2
@@ -52,21 +54,22 @@ def test_what_is_told_apart_by_now_is_taught_twice_as_far_apart_at_half_of_dpo_s
 
 def test_a_beta_of_its_own_is_divided_like_the_one_of_all() -> None:
     own = Config(night=Night(kinds=("dates",)), finetune=Finetune(beta=1.0, beta_pattern={"dates": 0.5, "sums": 0.6}))
-    learned = [night(n, learned=0.03, shown=shown(9, twins=10, decided=2)) for n in range(1, 3)]
-    assert applied(own, plan(learned, own, BARE)).finetune.beta_pattern == {"dates": 0.25, "sums": 0.6}
+    assert applied(own, plan(FOUND, own, BARE)).finetune.beta_pattern == {"dates": 0.25, "sums": 0.6}
 
 
-def test_what_is_told_apart_by_now_stays_so_until_it_is_surely_not() -> None:
+def test_what_is_found_stays_so_until_it_is_surely_not() -> None:
     one = Config(night=Night(kinds=("dates",)))
-    past = [night(n, learned=0.03, shown=shown(won, twins=20, decided=2)) for n, won in enumerate((18, 13, 8), 1)]
-    founds = [bool(plan(past[:n], one, BARE).found) for n in range(4)]
-    assert founds == [False, True, True, False]  # 13 of 20: at most 0.80; 8: 0.58
-    assert not plan(past[1:2], one, BARE).found
+    gains = (0.36, 0.5, 0.24, 0.1)  # each by 0.2 more or less, so that the means are known to 0.08
+    past = [night(n, shown=shown(16, 16, decided=2, gained=gain, spread=0.2)) for n, gain in enumerate(gains, 1)]
+    assert [bool(plan(past[:n], one, BARE).found) for n in range(5)] == [False, False, True, True, False]
+    assert not plan(past[2:3], one, BARE).found
+    few = night(1, shown=shown(4, 4, gained=2.0))
+    assert not plan([few], one, BARE).found
 
 
 def test_a_kind_that_is_searched_for_beside_one_that_is_found_has_long_steps_and_the_usual_distance() -> None:
     two = Config(night=Night(kinds=("dates", "sums")))
-    both = [*shown(16, twins=16, decided=2), *shown(8, twins=16, kind="sums")]
+    both = [*shown(16, twins=16, decided=2, gained=0.5), *shown(8, twins=16, kind="sums")]
     tonight = plan([night(n, learned=0.03, shown=both) for n in range(1, 3)], two, BARE)
     assert (tonight.kinds, tonight.found, tonight.pace) == (("dates", "sums"), ("dates",), 1.0)
     assert applied(two, tonight).finetune.beta_pattern == {"dates": 0.35}
@@ -74,9 +77,8 @@ def test_a_kind_that_is_searched_for_beside_one_that_is_found_has_long_steps_and
 
 def test_who_wants_no_greater_distance_can_have_that() -> None:
     one = Config(night=Night(kinds=("dates",)), adapt=Adapt(found_distance=1, found_pace=1))
-    learned = [night(n, learned=0.03, shown=shown(9, twins=10, decided=2)) for n in range(1, 3)]
-    tonight = plan(learned, one, BARE)
-    assert (applied(one, tonight).finetune.beta_pattern, tonight.pace, tonight.bare_share) == ({"dates": 0.7}, 1.0, 0.5)
+    tonight = plan(FOUND, one, BARE)
+    assert (applied(one, tonight).finetune.beta_pattern, tonight.pace) == ({"dates": 0.7}, 1.0)
     assert why(tonight, "finetune.dpo_learning_rate") == why(plan([], one, BARE), "finetune.dpo_learning_rate")
 
 
