@@ -30,7 +30,8 @@ SELECT night, history.outcome, coalesce(scale, 1.0),
     coalesce(json_extract(plan, '$.act'), ''), coalesce(json_extract(plan, '$.rate'), 1.0),
     coalesce(json_extract(plan, '$.caution'), 1.0),
     change, coalesce(base_low > 0, 0),
-    coalesce(json_extract(plan, '$.pace'), 1.0), coalesce(json_extract(plan, '$.distance'), 1.0)
+    coalesce(json_extract(plan, '$.pace'), 1.0),
+    CASE WHEN json_array_length(plan, '$.found') > 0 THEN json_extract(plan, '$.distance') ELSE 1.0 END
 FROM history LEFT JOIN plans USING (night)
     LEFT JOIN (SELECT night, max(attempt) AS attempt FROM trials GROUP BY night) AS last USING (night)
     LEFT JOIN trials USING (night, attempt)
@@ -41,9 +42,9 @@ ORDER BY night
 
 @dataclass(frozen=True)
 class LivedNight:
-    """One night: ``scale`` of its step judged last, the plan's factors on the learning rates and the distance, as in
-    `Plan`, ``learned`` nats per token by which fresh scenarios were told apart better than the day before (None where
-    nothing was judged), and ``surely`` whether they were surely told apart better than by the base."""
+    """One night: ``scale`` of its step judged last, the plan's factors on the learning rates and, where any kind was
+    found, the distance, ``learned`` nats per token by which fresh scenarios were told apart better than the day before
+    (None where nothing was judged), and ``surely`` whether they were surely told apart better than by the base."""
 
     number: int
     outcome: str
