@@ -11,7 +11,8 @@ base, on the same items.
     python tests/bench/nights.py --data FOLDER --seed N                                    one seed alone, beside others
     python tests/bench/nights.py --report                                                  prints the last finished run
 
-How long nights take is told of the first seed, which should have all cores to itself.
+How long nights take is told of the first seed, which should have all cores to itself. A seed whose nights are over is
+kept at once, with what its naive loop still needs (`stash`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,6 +33,7 @@ from contestants import config_of, contestant, ended_nights, imitate, live
 from figures import figures, told, with_collapse
 from lived import Lived, LivedNight, keep, kept, lived, unchanging
 from public import Public, load_public
+from stash import put_by, stash, take_out
 from trust import code_digest, pool_of
 
 from dreamloop.gate.reading import load_suite
@@ -94,37 +98,53 @@ def above_noise(nights: Sequence[LivedNight]) -> int | None:
 
 
 def measured(
-    home: Path, seed: int, nights: Sequence[int], suite: Suite, public: Public, asking: str
+    home: Path, name: str, seed: int, nights: Sequence[int], suite: Suite, public: Public
 ) -> dict[str, Scores]:
-    """Everything that is asked of every contestant, by name and night.
+    """Everything that is asked of a contestant that trains, by name and night."""
+    found = {}
+    for night in nights:
+        adapter = contestant(home, name, seed, night)
+        path = home / "scores" / f"{name}-{seed}-{night}.json"
+        found[f"{name} {night}"] = known(path, lambda a=adapter: asked(a, "", suite, public))  # type: ignore[misc]
+    return found
 
-    What nothing was trained for is asked once; a seed that was kept on another day and was asked the same has it.
-    """
-    scores, found = home / "scores", unchanging(asking)
+
+def untrained(home: Path, suite: Suite, public: Public, asking: str) -> dict[str, Scores]:
+    """The same of what nothing is trained for; a seed that was kept on another day and was asked the same has it."""
+    found = unchanging(asking)
     for name, prompt in (("base 0", ""), ("prompted 0", PROMPT)) if not found else ():
-        found[name] = known(scores / f"{name}.json", lambda p=prompt: asked(None, p, suite, public))  # type: ignore[misc]
-    for name in ("dreamloop", "naive"):
-        for night in nights:
-            adapter = contestant(home, name, seed, night)
-            path = scores / f"{name}-{seed}-{night}.json"
-            found[f"{name} {night}"] = known(path, lambda a=adapter: asked(a, "", suite, public))  # type: ignore[misc]
+        path = home / "scores" / f"{name}.json"
+        found[name] = known(path, lambda p=prompt: asked(None, p, suite, public))  # type: ignore[misc]
     return found
 
 
 def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Public, code: str) -> Lived:
-    """One seed's nights, the naive loop on the same pairs, and everybody's scores."""
+    """One seed's nights, the naive loop on the same pairs, and everybody's scores.
+
+    After dreamloop's own part the seed is kept as far as it is: the naive loop may be run on another machine.
+    """
     place, asking = home / f"seed-{seed}", asking_digest(suite, public)  # before what takes hours
-    config = config_of(pool_of(home), logs, seed)
-    live(Home(place / "home"), config, nights)
-    imitate(Home(place / "home"), place / "naive", config, nights)
-    asked_at = [nights // 2, nights] if nights >= LONG else [nights]
-    scores = measured(home, seed, asked_at, suite, public, asking)
-    ended = {number for number, _ in ended_nights(Home(place / "home"))[:nights]}
-    ledger = Ledger(Home(place / "home").ledger)
-    try:
-        return lived(seed, ledger, ended, scores, code, asking)
-    finally:
-        ledger.close()
+    own, asked_at = Home(place / "home"), [nights // 2, nights] if nights >= LONG else [nights]
+    one = half_done(seed, code, nights)
+    config = config_of(home / "no general rows" if one else pool_of(home), logs, seed)  # which a naive night has none of
+    if one is None:
+        live(own, config, nights)
+        scores = {**untrained(home, suite, public, asking),
+                  **measured(home, "dreamloop", seed, asked_at, suite, public)}  # fmt: skip
+        ended = {number for number, _ in ended_nights(own)[:nights]}
+        with closing(Ledger(own.ledger)) as ledger:
+            one = lived(seed, ledger, ended, scores, code, asking)
+        begun(home)
+        keep(one)
+        put_by(own.ledger, stash(seed))
+    elif one.asking != asking:
+        raise ValueError(
+            f"Seed {seed} was asked other things before its naive loop; remove its files and run it again."
+        )
+    elif not own.ledger.is_file():
+        take_out(stash(seed), own, [night.number for night in one.nights])
+    imitate(own, place / "naive", config, nights)
+    return replace(one, scores={**one.scores, **measured(home, "naive", seed, asked_at, suite, public)})
 
 
 def begun(home: Path) -> str:
@@ -164,13 +184,25 @@ def main() -> None:
             one = run(home, seed, options.nights, options.logs.absolute(), suite, public, code)
             begun(home)  # says so where the code changed meanwhile
             keep(one)
+            stash(seed).unlink()
         RESULT.write_text(json.dumps(line(finished(seeds, code, options.nights), suite, public)) + "\n")
     print(RESULT.read_text())
 
 
-def finished(seeds: Iterable[int], code: str, nights: int) -> list[Lived]:
-    """The seeds that have been measured with this code over as many nights."""
+def of_this_run(seeds: Iterable[int], code: str, nights: int) -> list[Lived]:
+    """The seeds that were kept with this code after as many nights, with the naive loop or not yet."""
     return [one for one in map(kept, seeds) if one and (one.code, len(one.nights)) == (code, nights)]
+
+
+def finished(seeds: Iterable[int], code: str, nights: int) -> list[Lived]:
+    """Those of them whose contestants are all there."""
+    return [one for one in of_this_run(seeds, code, nights) if f"naive {nights}" in one.scores]
+
+
+def half_done(seed: int, code: str, nights: int) -> Lived | None:
+    """A seed whose nights are over and whose naive loop is not."""
+    found = of_this_run([seed], code, nights)
+    return found[0] if found else None
 
 
 if __name__ == "__main__":

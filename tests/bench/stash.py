@@ -1,0 +1,47 @@
+"""What the naive loop still needs of a seed whose nights are over: so that it can be run on another machine.
+
+Its nights train on the pairs that dreamloop's did, at their rates, and both stand in the ledger. What scores and trials
+left there is taken out; packed, a row of ten nights is small enough to be committed until it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from lived import RESULTS
+
+from dreamloop.paths import Home
+
+_LEFT_OUT = ("evidence", "suite_scores", "measures", "coverage")
+
+
+def stash(seed: int, folder: Path = RESULTS) -> Path:
+    """Where a seed's is."""
+    return folder / f"seed-{seed}.ledger.xz"
+
+
+def put_by(ledger: Path, to: Path) -> None:
+    """Pack a copy of a ledger."""
+    with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+        source.backup(copy)
+        for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            copy.execute(f'DROP TRIGGER "{name}"')  # rows may not go as long as they are there
+        for table in _LEFT_OUT:
+            copy.execute(f"DELETE FROM {table}")  # noqa: S608 - names from above
+        copy.execute("VACUUM")
+        packed = lzma.compress(copy.serialize())
+    part = to.with_suffix(".part")
+    part.write_bytes(packed)
+    part.replace(to)
+
+
+def take_out(packed: Path, home: Home, ended: Sequence[int]) -> None:
+    """Make a home of it whose nights that ``ended`` are known; no adapter is there, only what was learned from."""
+    home.create()
+    home.ledger.write_bytes(lzma.decompress(packed.read_bytes()))
+    (home.root / "serving.json").write_text(json.dumps([[number, None] for number in ended]))
