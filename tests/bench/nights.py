@@ -124,9 +124,10 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     After dreamloop's own part the seed is kept as far as it is: the naive loop may be run on another machine.
     """
     place, asking = home / f"seed-{seed}", asking_digest(suite, public)  # before what takes hours
-    own, asked_at = Home(place / "home"), [nights // 2, nights] if nights >= LONG else [nights]
+    asked_at = [nights // 2, nights] if nights >= LONG else [nights]
     one = half_done(seed, code, nights)
-    config = config_of(home / "no general rows" if one else pool_of(home), logs, seed)  # which a naive night has none of
+    pool = home if one else pool_of(home)  # a naive night reads no general rows
+    config, own = config_of(pool, logs, seed), Home(place / "home")
     if one is None:
         live(own, config, nights)
         scores = {**untrained(home, suite, public, asking),
