@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from asking import Scores, device, versions
+from trust import pool_of
 
 from dreamloop.ledger.store import Ledger
 
@@ -133,6 +134,19 @@ def kept(seed: int, folder: Path = RESULTS) -> Lived | None:
     }
     nights = tuple(LivedNight(**night) for night in found["nights"])
     return Lived(**{**found, "scores": scores, "nights": nights})
+
+
+def same_rows(home: Path, code: str, folder: Path = RESULTS) -> Path:
+    """The base's own answers that nights mix in: the same for all seeds of this code, also on another machine."""
+    own, shared = home / "general.jsonl", folder / "general.json"
+    found = json.loads(shared.read_text()) if shared.is_file() else {}
+    if found.get("code") == code:
+        own.write_text("".join(f"{json.dumps(row)}\n" for row in found["rows"]))
+        return own
+    rows = [json.loads(row) for row in pool_of(home).read_text().splitlines()]
+    folder.mkdir(exist_ok=True)
+    shared.write_text(json.dumps({"code": code, "rows": rows}) + "\n")
+    return own
 
 
 def unchanging(asking: str, folder: Path = RESULTS) -> dict[str, Scores]:

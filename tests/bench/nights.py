@@ -31,10 +31,10 @@ from typing import Any
 from asking import PROMPT, Scores, asked, asking_digest
 from contestants import config_of, contestant, ended_nights, imitate, live
 from figures import figures, told, with_collapse
-from lived import Lived, LivedNight, keep, kept, lived, unchanging
+from lived import Lived, LivedNight, keep, kept, lived, same_rows, unchanging
 from public import Public, load_public
 from stash import put_by, stash, take_out
-from trust import code_digest, pool_of
+from trust import code_digest
 
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.suite import Suite
@@ -126,7 +126,7 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     place, asking = home / f"seed-{seed}", asking_digest(suite, public)  # before what takes hours
     asked_at = [nights // 2, nights] if nights >= LONG else [nights]
     one = half_done(seed, code, nights)
-    pool = home if one else pool_of(home)  # a naive night reads no general rows
+    pool = home if one else same_rows(home, code)  # a naive night reads no general rows
     config, own = config_of(pool, logs, seed), Home(place / "home")
     if one is None:
         live(own, config, nights)
