@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from asking import Scores, device, versions
+from served import served_after
 from trust import pool_of
 
+from dreamloop.gate.suite import Probe
 from dreamloop.ledger.store import Ledger
 
 RESULTS = Path(__file__).parent / "results" / "nights"
@@ -45,7 +47,8 @@ ORDER BY night
 class LivedNight:
     """One night: ``scale`` of its step judged last, the plan's factors on the learning rates and, where any kind was
     found, the distance, ``learned`` nats per token by which fresh scenarios were told apart better than the day before
-    (None where nothing was judged), and ``surely`` whether they were surely told apart better than by the base."""
+    (None where nothing was judged), ``surely`` whether they were surely told apart better than by the base, and what
+    the gate measured of what ``served`` afterwards."""
 
     number: int
     outcome: str
@@ -59,6 +62,7 @@ class LivedNight:
     surely: int
     pace: float = 1.0
     distance: float = 1.0
+    served: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,9 @@ class Lived:
 
 
 def lived(
-    seed: int, ledger: Ledger, ended: Collection[int], scores: Mapping[str, Scores], code: str, asking: str
-) -> Lived:
+    seed: int, ledger: Ledger, ended: Collection[int], scores: Mapping[str, Scores], code: str, asking: str,
+    probes: Sequence[Probe],
+) -> Lived:  # fmt: skip
     """What the ledger tells of the ``ended`` nights of a seed that has just been measured.
 
     Raises:
@@ -94,10 +99,13 @@ def lived(
     twins: Counter[str] = Counter()
     for night in (night for night in ledger.past() if not night.rebased and night.number in ended):
         twins.update({shown.kind: shown.taught for shown in night.shown})
-    nights = (LivedNight(*row) for row in ledger.db.execute(_NIGHTS))
+    rows = (LivedNight(*row) for row in ledger.db.execute(_NIGHTS).fetchall())
+    nights = tuple(
+        replace(night, served=served_after(ledger, night.number, probes)) for night in rows if night.number in ended
+    )
     return Lived(
-        seed, tuple(night for night in nights if night.number in ended), dict(twins.most_common()), scores, code,
-        asking, datetime.now(UTC).date().isoformat(), device(), versions(),
+        seed, nights, dict(twins.most_common()), scores, code, asking, datetime.now(UTC).date().isoformat(), device(),
+        versions(),
     )  # fmt: skip
 
 

@@ -134,7 +134,7 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
                   **measured(home, "dreamloop", seed, asked_at, suite, public)}  # fmt: skip
         ended = {number for number, _ in ended_nights(own)[:nights]}
         with closing(Ledger(own.ledger)) as ledger:
-            one = lived(seed, ledger, ended, scores, code, asking)
+            one = lived(seed, ledger, ended, scores, code, asking, suite.probes)
         begun(home)
         keep(one)
         put_by(own.ledger, stash(seed))

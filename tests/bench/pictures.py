@@ -9,6 +9,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -104,6 +105,37 @@ def nights(result: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def by_night(every: Sequence[Mapping[str, Any]]) -> Figure:
+    """What served after each night of dreamloop, as the gate measured it that night: a thin line a seed, their mean."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    seeds = [[{}, *(night["served"] for night in seed["nights"])] for seed in every]
+    taught = [f"auc.{kind}" for seed in every for kind in seed["twins"]]
+    kinds = [name for name in dict.fromkeys(taught) if any(name in served for nights in seeds for served in nights)]
+    panels = (
+        ("fresh scenarios told apart, change", "nats per token", ("lessons.discrimination",)),
+        ("AUC of the kinds that were taught, and of all", "", (*kinds, "probes.auc")),
+        ("push back, accept: all of the gate's kinds", "", ("probes.push_back_rate", "probes.accept_rate")),
+        ("prose, conversations, change", "nats, lower reads better", ("perplexity.prose", "perplexity.chat")),
+    )
+    for axes, (title, unit, names) in zip(figure.subplots(2, 2).flat, panels, strict=True):
+        for colour, name in zip(COLOURS, names, strict=False):
+            through(axes, name, colour, seeds)
+        panel(axes, title, unit)
+        axes.set_xlabel("night", fontsize=8)
+        axes.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def through(axes: Axes, name: str, colour: str, seeds: Sequence[Sequence[Mapping[str, float]]]) -> None:
+    """One measure after every night that judged something; means only where all seeds have one."""
+    for nights in seeds:
+        own = [(k, served[name]) for k, served in enumerate(nights) if name in served]
+        axes.plot(*zip(*own, strict=True), color=colour, lw=0.7, alpha=0.6)
+    every = [(k, fmean(served[name] for served in now)) for k, now in enumerate(zip(*seeds, strict=True))
+             if all(name in served for served in now)]  # fmt: skip
+    axes.plot(*zip(*every, strict=True), "o-", color=colour, ms=3, label=name.partition(".")[2])
+
+
 def written(result: Mapping[str, Any]) -> str:
     """Contestants across, measures down: the mean with its 90 % interval; nats, capability and collapse as changes."""
     who = list(result["table"])
@@ -160,6 +192,11 @@ def main() -> None:
             if name == "nights":
                 (options.to / "nights.md").write_text(written(json.loads(measured.read_text())))
                 print(options.to / "nights.md")
+    seeds = [json.loads(path.read_text()) for path in sorted((RESULTS / "nights").glob("seed-*.json"))]
+    told = [seed for seed in seeds if any(night.get("served") for night in seed["nights"])]
+    if told:
+        by_night(told).savefig(options.to / "by_night.svg")
+        print(options.to / "by_night.svg")
 
 
 if __name__ == "__main__":
