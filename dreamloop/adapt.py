@@ -154,18 +154,19 @@ def _lesson(past: Sequence[PastNight], potentials: Sequence[Potential], course: 
 
     Until then what is to be learned is searched for, by long steps. Then it is there, and what is missing is that
     replies are decided right, for which they have to be further apart than the base's own liking for one of them.
-    Where nothing else is searched for, shorter steps were seen to teach as much and to shift less.
+    Where nothing else is searched for, shorter steps were seen to teach as much and to shift less. What only practises
+    an ability is not waited for: it may be at chance for good.
     """
     knobs = config.adapt
-    kinds, why = worth_a_night(past, potentials, course, config)
-    told, of = lately(kinds, kept(past), config)
+    worth = worth_a_night(past, potentials, course, config)
+    told, of = lately(worth.taught, kept(past), config)
     bare, why_bare = 1.0, "Nothing around what is to be learned, until its fresh twins are told apart."
     if wilson(told, of)[0] > knobs.teachable:
         bare = config.dream.bare_share
         why_bare = f"As configured: {told} of {of} fresh twins of these kinds were told apart."
-    by_now = found(kinds, kept(past), config)
-    pace = knobs.found_pace if kinds and by_now == kinds else 1.0
-    return _Lesson(kinds, why, bare, why_bare, by_now, pace)
+    by_now = found(worth.kinds, kept(past), config)
+    pace = knobs.found_pace if worth.taught and set(worth.taught) <= set(by_now) else 1.0
+    return _Lesson(worth.kinds, worth.why, bare, why_bare, by_now, pace)
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson) -> Plan:
@@ -193,7 +194,7 @@ def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson)
 
 def _why_rate(rate: float, pace: float) -> str:
     rises = "It rises with the dose, after that was too small."
-    return rises if pace == 1 else f"{rises} All of it is found, so at ×{pace:g} of that, which shifts less."
+    return rises if pace == 1 else f"{rises} What is taught is found, so at ×{pace:g} of that, which shifts less."
 
 
 def _further(kinds: Sequence[str], distance: float) -> str:

@@ -257,7 +257,11 @@ class Replay(Section):
 _LOSSES: dict[str, tuple[float, float, str]] = {
     "perplexity": (0.01, 0.02, "Nats per token of held-out text, about the share of perplexity; mean and median."),
     "margin": (0.1, 0.3, "Nats per token of the push-back or accept margin on probes."),
-    "discrimination": (0.005, 0.02, "Nats per token of the difference between the two sides of a probe."),
+    "discrimination": (
+        0.005,
+        0.02,
+        "Nats per token of the difference between the two sides of a probe, which counts up to 1.",
+    ),
     "group": (0.01, 0.03, "The same where pressure is put, a system prompt is set, or an answer is challenged."),
     "lesson": (0.015, 0.03, "The same on fresh scenarios like tonight's, never trained on."),
     "spill": (0.25, 0.5, "Nats per token that tonight's replies become likelier where they do not belong."),
@@ -356,7 +360,9 @@ class Adapt(Section):
         description="Times as far apart as configured the two replies of such a kind are then taught to be, by 'ipo': "
         "its beta is divided by it.",
     )
-    found_pace: float = Field(0.5, gt=0, le=1, description="Factor on DPO's rate once all kinds are found.")
+    found_pace: float = Field(
+        0.5, gt=0, le=1, description="Factor on DPO's rate once all kinds that are taught are found."
+    )
     give_up_after: Count = Field(200, description="Twins of a kind that are trained before it may be given up.")
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from dreamloop.config import Adapt, Config
 from dreamloop.course.state import Course
@@ -14,10 +15,22 @@ from dreamloop.records import KindShown, PastNight, Potential
 _Z = 1.645  # 5 % outside on each side
 
 
-def worth_a_night(
-    past: Sequence[PastNight], potentials: Sequence[Potential], course: Course, config: Config
-) -> tuple[tuple[str, ...], str]:
-    """The kinds worth training: neither good already nor still at chance after many twins; and why not the others.
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """The kinds that are worth a night, those of them that only practise what fell, and why not the others."""
+
+    kinds: tuple[str, ...]
+    practice: tuple[str, ...]
+    why: str
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """Those whose two sides are to be told apart."""
+        return tuple(kind for kind in self.kinds if kind not in self.practice)
+
+
+def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], course: Course, config: Config) -> Worth:
+    """The kinds worth training: neither good already nor still at chance after many twins.
 
     Of those left, a few at a time are trained: a dose that is spread over everything moves nothing. What was begun is
     brought to its end, because judgment comes late; then come the next steps from what is good by now, then the ones
@@ -47,7 +60,8 @@ def worth_a_night(
     why = " ".join(f"{', '.join(kinds)}: {because}." for because, kinds in told.items() if kinds)
     unknown = "As configured; the base is asked first what can be taught, and that may leave some of them."
     asks = knobs.survey_twins and not potentials
-    return tuple(kind for kind in left if kind in first), why or (unknown if asks else "As configured.")
+    kinds = tuple(kind for kind in left if kind in first)
+    return Worth(kinds, tuple(practice), why or (unknown if asks else "As configured."))
 
 
 def _told_apart(nights: Sequence[PastNight], enough: int) -> tuple[Counter[str], Counter[str]]:

@@ -4,7 +4,8 @@ On tonight's own scenarios the margin of pushing back should rise where the dire
 right. A step that moves both sides alike taught a bias: always agreeing, always refusing, a wording. The measure is a
 ratio, so it means the same for a step of any size that can be seen at all. Below that it fades: before anything is
 learned, both sides wander together by some hundredths of a nat, now one way and now the other, and a ratio would call
-every such night a bias (seen: -0.05 and +0.07 nats, 0.94 both). Sides that changed places never fade.
+every such night a bias (seen: -0.05 and +0.07 nats, 0.94 both). Sides that changed places never fade. Twins that were
+fully apart and still are say nothing: what goes beyond is pulled back on both sides, which is no bias.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from dreamloop.gate.apart import fully
 from dreamloop.gate.measures import Margins, Trio
 from dreamloop.gate.suite import Probe
 from dreamloop.records import Change, Measure
@@ -27,13 +29,26 @@ def bias(before: Mapping[str, float], after: Mapping[str, float], probes: Sequen
     nothing moved. Where both moved one way and together less than ``least`` (nats per token, as are w and r), that
     stands below the line. Over the means of the sides, because a single scenario's change is noisy.
     """
+    told = _still_told(before, after, probes)
+    if not told:
+        return 0.0
     wrong, right = (
-        fmean(after[probe.item] - before[probe.item] for probe in probes if probe.side == side)
+        fmean(after[probe.item] - before[probe.item] for probe in told if probe.side == side)
         for side in ("wrong", "right")
     )
     moved = abs(wrong) + abs(right)
     below = max(moved, least) if wrong * right > 0 else moved
     return (moved - (wrong - right)) / below if moved else 0.0
+
+
+def _still_told(before: Mapping[str, float], after: Mapping[str, float], probes: Sequence[Probe]) -> list[Probe]:
+    """Without the twins that are fully apart, before and after."""
+    sides = {(probe.twin, probe.side): probe.item for probe in probes}
+    settled = {
+        twin for twin, _ in sides
+        if all(fully(scores[sides[twin, "wrong"]], scores[sides[twin, "right"]]) for scores in (before, after))
+    }  # fmt: skip
+    return [probe for probe in probes if probe.twin not in settled]
 
 
 def taught_bias(taught: Sequence[Probe], scored: Trio, margins: Margins) -> list[Measure]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dreamloop.gate.answers import READINGS
+from dreamloop.gate.apart import apart
 from dreamloop.gate.capability import coherence
 from dreamloop.gate.shift import watched
 from dreamloop.gate.spill import Misplaced
@@ -122,7 +123,7 @@ def _judgement(probes: Sequence[Probe]) -> Iterator[Gauge]:
 
 
 def _margins(group: str, channel: str, probes: Sequence[Probe], family: str, census: bool = False) -> Iterator[Gauge]:
-    """Each side's own margin, and how much more the model would push back on the wrong side than on the right."""
+    """Each side's own margin, and how far apart the two sides are."""
     wrong, right = _sides(probes)
     other = _partners(wrong, right)
 
@@ -132,7 +133,7 @@ def _margins(group: str, channel: str, probes: Sequence[Probe], family: str, cen
     yield gauge("push_back", "higher", "margin", _units(wrong), _plain)
     yield gauge("accept", "lower", "margin", _units(right), _plain)
     yield gauge(
-        "discrimination", "higher", family, _units(wrong), lambda scores, item: scores[item] - scores[other[item]]
+        "discrimination", "higher", family, _units(wrong), lambda scores, item: apart(scores[item], scores[other[item]])
     )
 
 

@@ -6,6 +6,7 @@ intervals over seeds can be made anew at any time. Names of items stand in one f
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import Counter
@@ -17,7 +18,7 @@ from typing import Any
 
 from asking import Scores, device, versions
 from served import served_after
-from trust import pool_of
+from trust import pool_of, prompts
 
 from dreamloop.gate.suite import Probe
 from dreamloop.ledger.store import Ledger
@@ -144,16 +145,17 @@ def kept(seed: int, folder: Path = RESULTS) -> Lived | None:
     return Lived(**{**found, "scores": scores, "nights": nights})
 
 
-def same_rows(home: Path, code: str, folder: Path = RESULTS) -> Path:
-    """The base's own answers that nights mix in: the same for all seeds of this code, also on another machine."""
+def same_rows(home: Path, folder: Path = RESULTS) -> Path:
+    """The base's own answers that nights mix in: the same for all seeds that were asked the same, on any machine."""
     own, shared = home / "general.jsonl", folder / "general.json"
+    asked = hashlib.sha256("\n".join(prompts()).encode()).hexdigest()
     found = json.loads(shared.read_text()) if shared.is_file() else {}
-    if found.get("code") == code:
+    if found.get("prompts") == asked:
         own.write_text("".join(f"{json.dumps(row)}\n" for row in found["rows"]))
         return own
     rows = [json.loads(row) for row in pool_of(home).read_text().splitlines()]
     folder.mkdir(exist_ok=True)
-    shared.write_text(json.dumps({"code": code, "rows": rows}) + "\n")
+    shared.write_text(json.dumps({"prompts": asked, "rows": rows}) + "\n")
     return own
 
 

@@ -126,7 +126,7 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     place, asking = home / f"seed-{seed}", asking_digest(suite, public)  # before what takes hours
     asked_at = [nights // 2, nights] if nights >= LONG else [nights]
     one = half_done(seed, code, nights)
-    pool = home if one else same_rows(home, code)  # a naive night reads no general rows
+    pool = home if one else same_rows(home)  # a naive night reads no general rows
     config, own = config_of(pool, logs, seed), Home(place / "home")
     if one is None:
         live(own, config, nights)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import BARE, CONFIG, KINDS, asked, measure, night, why
+from histories import BARE, CONFIG, KINDS, asked, measure, night, shown, why
 
 from dreamloop.adapt import plan
+from dreamloop.config import Adapt, Config, Night
 from dreamloop.records import Standing
 
 
@@ -42,6 +43,15 @@ def test_an_ability_that_fell_is_practised_beside_the_others_until_all_is_calm()
     practising = [set(plan(past[:n], CONFIG, found).kinds) - {"notes", "lists", "dates"} for n in range(9)]
     assert practising == [set(), *[{"code"}] * 5, *[set()] * 3]
     assert "code: trained beside them, because that ability fell." in why(plan(past[:1], CONFIG, found), "kinds")
+
+
+def test_what_only_practises_an_ability_is_not_waited_for() -> None:
+    two = Config(night=Night(kinds=("notes", "code")), adapt=Adapt(kinds_at_once=1))
+    standing = Standing((asked("notes", 19, 10), asked("code", 10, 10)))
+    far = [*shown(16, 16, decided=2, kind="notes", gained=0.5, spread=0.2), *shown(8, 16, kind="code")]
+    tonight = plan([night(1, shown=far, more=[measure("capability.code", -0.016, 0.004)])], two, standing)
+    assert (tonight.kinds, tonight.practised) == (("notes", "code"), ("code",))
+    assert (tonight.found, tonight.pace, tonight.bare_share) == (("notes",), 0.5, 0.5)
 
 
 def test_a_fall_that_may_be_noise_or_is_tiny_brings_none() -> None:

@@ -78,6 +78,15 @@ def test_both_sides_wandering_together_by_less_than_each_may_lose_are_no_bias_ye
     assert judged(moved(-0.043, -0.050)) == judged(moved(0.069, 0.063)) == "keep"
 
 
+def test_what_was_more_than_fully_apart_and_is_pulled_back_is_no_bias() -> None:
+    far = {"a/right": -1.4, "a/wrong": 1.7, "b/right": -0.2, "b/wrong": 0.1}
+    nearer = {"a/right": -0.8, "a/wrong": 0.9}
+    assert bias(far, {**far, **nearer}, TAUGHT, 0.2) == 0.0
+    assert bias(far, {**far, **nearer, "b/right": -0.3, "b/wrong": 0.2}, TAUGHT, 0.2) == 0.0
+    assert bias(far, {**far, **nearer, "b/right": -0.1, "b/wrong": 0.2}, TAUGHT, 0.2) == pytest.approx(1.0)
+    assert bias(far, {**far, "a/right": 0.9, "a/wrong": 0.9}, TAUGHT, 0.2) == pytest.approx(2.0)
+
+
 def test_scores_that_are_missing_or_no_numbers_are_no_evidence() -> None:
     assert judged({**BEFORE, "a/wrong": math.nan}) == "revert"
     assert judged({"a/wrong": 1.0}) == "revert"

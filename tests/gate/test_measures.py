@@ -106,6 +106,14 @@ def test_a_model_that_learned_to_judge_gains_discrimination_auc_and_gap() -> Non
     assert found["taught.discrimination"].census
 
 
+def test_what_is_fully_apart_loses_no_discrimination_where_it_comes_nearer() -> None:
+    found = after(scored(-1.4, 1.7), scored(-0.5, 0.8))
+    for group in ("probes", "lessons", "taught"):
+        assert found[f"{group}.discrimination"].tonight.change == pytest.approx(0.0, abs=0.05)
+        assert found[f"{group}.push_back"].tonight.change == pytest.approx(-0.9)
+    assert after(scored(-1.4, 1.7), scored(-0.1, 0.3))["lessons.discrimination"].tonight.worse
+
+
 def test_a_taste_for_some_replies_does_not_look_like_judgment() -> None:
     """One kind's replies are liked and another's are not, on both sides alike: pooled, an AUC could be anything."""
     liked = {probe.item: float(len(probe.kind)) for probe in SUITE.probes}
