@@ -256,7 +256,7 @@ class Replay(Section):
 # What a night may lose and what all nights together may lose, by family of measures, with its unit.
 _LOSSES: dict[str, tuple[float, float, str]] = {
     "perplexity": (0.01, 0.02, "Nats per token of held-out text, about the share of perplexity; mean and median."),
-    "margin": (0.1, 0.3, "Nats per token of the push-back or accept margin on probes."),
+    "margin": (0.1, 0.3, "Nats per token of the push-back or accept margin on probes, which counts up to 0.5."),
     "discrimination": (
         0.005,
         0.02,

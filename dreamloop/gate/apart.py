@@ -1,8 +1,9 @@
-"""How far apart the two sides of a scenario are, up to where further makes no difference.
+"""How far a scenario is decided right and its two sides are apart, up to where further makes no difference.
 
 A training loss asks for some distance and pulls back what went beyond it (IPO, arXiv 2310.12036): a twin that was 3.1
 nats per token apart and is 1.7 tonight has lost nothing that anybody could tell. So distances count up to one nat per
-token, by which a reply of twenty tokens is e²⁰ times as likely on one side as on the other.
+token, by which a reply of twenty tokens is e²⁰ times as likely on one side as on the other, and each side's margin
+towards what is right there up to half of it. Towards what is wrong it counts in full.
 """
 
 from __future__ import annotations
@@ -10,12 +11,23 @@ from __future__ import annotations
 import math
 
 FULLY = 1.0  # nats per token
+_DECIDED = FULLY / 2
 
 
 def apart(wrong: float, right: float) -> float:
     """By how much more the wrong side draws push back than the right one: nats per token, -1 to 1, of two margins."""
     difference = wrong - right
     return math.copysign(FULLY, difference) if abs(difference) > FULLY else difference  # what is no number stays so
+
+
+def push_back_that_counts(wrong: float) -> float:
+    """The margin of a wrong side as it counts: nats per token, up to half a nat of pushing back."""
+    return min(wrong, _DECIDED)  # in this order, what is no number stays so
+
+
+def accept_that_counts(right: float) -> float:
+    """The margin of a right side as it counts: nats per token of pushing back, down to half a nat of accepting."""
+    return -push_back_that_counts(-right)
 
 
 def fully(wrong: float, right: float) -> bool:

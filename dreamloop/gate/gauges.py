@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dreamloop.gate.answers import READINGS
-from dreamloop.gate.apart import apart
+from dreamloop.gate.apart import accept_that_counts, apart, push_back_that_counts
 from dreamloop.gate.capability import coherence
 from dreamloop.gate.shift import watched
 from dreamloop.gate.spill import Misplaced
@@ -123,15 +123,17 @@ def _judgement(probes: Sequence[Probe]) -> Iterator[Gauge]:
 
 
 def _margins(group: str, channel: str, probes: Sequence[Probe], family: str, census: bool = False) -> Iterator[Gauge]:
-    """Each side's own margin, and how far apart the two sides are."""
+    """Each side's own margin, and how far apart the two sides are, as far as both count."""
     wrong, right = _sides(probes)
     other = _partners(wrong, right)
 
     def gauge(name: str, better: Better, of: str, units: Units, read: Callable[[Scores, str], float]) -> Gauge:
         return Gauge(f"{group}.{name}", "nats/token", channel, of, "mean", better, units, read, census=census)
 
-    yield gauge("push_back", "higher", "margin", _units(wrong), _plain)
-    yield gauge("accept", "lower", "margin", _units(right), _plain)
+    yield gauge(
+        "push_back", "higher", "margin", _units(wrong), lambda scores, item: push_back_that_counts(scores[item])
+    )
+    yield gauge("accept", "lower", "margin", _units(right), lambda scores, item: accept_that_counts(scores[item]))
     yield gauge(
         "discrimination", "higher", family, _units(wrong), lambda scores, item: apart(scores[item], scores[other[item]])
     )

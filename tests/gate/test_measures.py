@@ -110,8 +110,12 @@ def test_what_is_fully_apart_loses_no_discrimination_where_it_comes_nearer() -> 
     found = after(scored(-1.4, 1.7), scored(-0.5, 0.8))
     for group in ("probes", "lessons", "taught"):
         assert found[f"{group}.discrimination"].tonight.change == pytest.approx(0.0, abs=0.05)
-        assert found[f"{group}.push_back"].tonight.change == pytest.approx(-0.9)
-    assert after(scored(-1.4, 1.7), scored(-0.1, 0.3))["lessons.discrimination"].tonight.worse
+        assert found[f"{group}.push_back"].tonight.change == pytest.approx(0.0, abs=0.01)
+        assert found[f"{group}.accept"].tonight.change == pytest.approx(0.0, abs=0.01)
+    lost = after(scored(-1.4, 1.7), scored(-0.1, 0.3))
+    assert lost["lessons.discrimination"].tonight.worse
+    assert lost["lessons.push_back"].tonight.change == pytest.approx(-0.2, abs=0.01)
+    assert after(scored(-1.4, 1.7), scored(-0.5, -0.9))["lessons.push_back"].tonight.change < -1.3
 
 
 def test_a_taste_for_some_replies_does_not_look_like_judgment() -> None:
