@@ -1,7 +1,7 @@
 """What the naive loop still needs of a seed whose nights are over: so that it can be run on another machine.
 
-Its nights train on the pairs that dreamloop's did, at their rates, and both stand in the ledger. What scores and trials
-left there is taken out; packed, a row of ten nights is small enough to be committed until it is used.
+Its nights train on the pairs that dreamloop's did, at their rates, and both stand in the ledger. The rest is taken out;
+packed, a row of ten nights is small enough to be committed until it is used (seen: 0.4 MB).
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from lived import RESULTS
 
 from dreamloop.paths import Home
 
-_LEFT_OUT = ("evidence", "suite_scores", "measures", "coverage")
+_LEFT_OUT = {  # by table, of which rows
+    "evidence": "1", "suite_scores": "1", "measures": "1", "coverage": "1", "trained_texts": "1", "gate_items": "1",
+    "scenarios": "use != 'training'",
+}  # fmt: skip
 
 
 def stash(seed: int, folder: Path = RESULTS) -> Path:
@@ -31,8 +34,8 @@ def put_by(ledger: Path, to: Path) -> None:
         source.backup(copy)
         for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             copy.execute(f'DROP TRIGGER "{name}"')  # rows may not go as long as they are there
-        for table in _LEFT_OUT:
-            copy.execute(f"DELETE FROM {table}")  # noqa: S608 - names from above
+        for table, rows in _LEFT_OUT.items():
+            copy.execute(f"DELETE FROM {table} WHERE {rows}")  # noqa: S608 - from above
         copy.execute("VACUUM")
         packed = lzma.compress(copy.serialize())
     part = to.with_suffix(".part")

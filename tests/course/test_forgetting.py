@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from histories import BARE, CONFIG, KINDS, asked, measure, night, shown, why
 
-from dreamloop.adapt import plan
+from dreamloop.adapt import applied, plan
 from dreamloop.config import Adapt, Config, Night
 from dreamloop.records import Standing
 
@@ -52,6 +52,14 @@ def test_what_only_practises_an_ability_is_not_waited_for() -> None:
     tonight = plan([night(1, shown=far, more=[measure("capability.code", -0.016, 0.004)])], two, standing)
     assert (tonight.kinds, tonight.practised) == (("notes", "code"), ("code",))
     assert (tonight.found, tonight.pace, tonight.bare_share) == (("notes",), 0.5, 0.5)
+    assert applied(two, tonight).dream.technical_share == tonight.technical_share == 0.15  # 0.4 - 0.25
+    assert "practises" in why(tonight, "dream.technical_share")
+
+
+def test_technical_kinds_that_are_taught_themselves_keep_the_configured_share() -> None:
+    fell = night(1, more=[measure("capability.code", -0.016, 0.004)])
+    assert plan([fell], CONFIG, BARE).technical_share == CONFIG.dream.technical_share == 0.4
+    assert plan([], CONFIG, BARE).technical_share == 0.4
 
 
 def test_a_fall_that_may_be_noise_or_is_tiny_brings_none() -> None:
