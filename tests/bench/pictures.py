@@ -29,6 +29,8 @@ TABLED = (
 Bounds = tuple[float, float, float]  # mean, low, high
 Points = Sequence[tuple[float, Mapping[str, Any]]]  # where on the x-axis, and the cell there
 INK, GREY = "#222222", "#999999"
+_LABELS = {"probes.auc": "all kinds", "lessons.discrimination": "fresh scenarios", "perplexity.chat": "conversations",
+           "probes.push_back_rate": "push back", "probes.accept_rate": "accept"}  # fmt: skip
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the colour-blind, too
 
 
@@ -109,7 +111,7 @@ def by_night(every: Sequence[Mapping[str, Any]]) -> Figure:
     """What served after each night of dreamloop, as the gate measured it that night: a thin line a seed, their mean."""
     figure = Figure(figsize=(9, 6), layout="constrained")
     seeds = [[{}, *(night["served"] for night in seed["nights"])] for seed in every]
-    taught = [f"auc.{kind}" for seed in every for kind in seed["twins"]]
+    taught = [f"auc.{kind}" for seed in every for kind, twins in seed["twins"].items() if twins]
     kinds = [name for name in dict.fromkeys(taught) if any(name in served for nights in seeds for served in nights)]
     panels = (
         ("fresh scenarios told apart, change", "nats per token", ("lessons.discrimination",)),
@@ -133,7 +135,7 @@ def through(axes: Axes, name: str, colour: str, seeds: Sequence[Sequence[Mapping
         axes.plot(*zip(*own, strict=True), color=colour, lw=0.7, alpha=0.6)
     every = [(k, fmean(served[name] for served in now)) for k, now in enumerate(zip(*seeds, strict=True))
              if all(name in served for served in now)]  # fmt: skip
-    axes.plot(*zip(*every, strict=True), "o-", color=colour, ms=3, label=name.partition(".")[2])
+    axes.plot(*zip(*every, strict=True), "o-", color=colour, ms=3, label=_LABELS.get(name, name.partition(".")[2]))
 
 
 def written(result: Mapping[str, Any]) -> str:
