@@ -4,8 +4,9 @@ On tonight's own scenarios the margin of pushing back should rise where the dire
 right. A step that moves both sides alike taught a bias: always agreeing, always refusing, a wording. The measure is a
 ratio, so it means the same for a step of any size that can be seen at all. Below that it fades: before anything is
 learned, both sides wander together by some hundredths of a nat, now one way and now the other, and a ratio would call
-every such night a bias (seen: -0.05 and +0.07 nats, 0.94 both). Sides that changed places never fade. Twins that were
-fully apart and still are say nothing: what goes beyond is pulled back on both sides, which is no bias.
+every such night a bias (seen: -0.05 and +0.07 nats, 0.94 both). Sides that changed places never fade. But where a
+twin's sides came nearer each other and are fully apart all the same, training pulled back what had gone too far: that
+says nothing of bias.
 """
 
 from __future__ import annotations
@@ -42,12 +43,15 @@ def bias(before: Mapping[str, float], after: Mapping[str, float], probes: Sequen
 
 
 def _still_told(before: Mapping[str, float], after: Mapping[str, float], probes: Sequence[Probe]) -> list[Probe]:
-    """Without the twins that are fully apart, before and after."""
+    """Without the twins that were fully apart, came nearer from both sides, and are still fully apart."""
     sides = {(probe.twin, probe.side): probe.item for probe in probes}
-    settled = {
-        twin for twin, _ in sides
-        if all(fully(scores[sides[twin, "wrong"]], scores[sides[twin, "right"]]) for scores in (before, after))
-    }  # fmt: skip
+
+    def pulled_back(twin: str) -> bool:
+        wrong, right = sides[twin, "wrong"], sides[twin, "right"]
+        nearer = after[wrong] < before[wrong] and after[right] > before[right]
+        return nearer and fully(before[wrong], before[right]) and fully(after[wrong], after[right])
+
+    settled = {twin for twin, _ in sides if pulled_back(twin)}
     return [probe for probe in probes if probe.twin not in settled]
 
 

@@ -84,7 +84,8 @@ def test_what_was_more_than_fully_apart_and_is_pulled_back_is_no_bias() -> None:
     assert bias(far, {**far, **nearer}, TAUGHT, 0.2) == 0.0
     assert bias(far, {**far, **nearer, "b/right": -0.3, "b/wrong": 0.2}, TAUGHT, 0.2) == 0.0
     assert bias(far, {**far, **nearer, "b/right": -0.1, "b/wrong": 0.2}, TAUGHT, 0.2) == pytest.approx(1.0)
-    assert bias(far, {**far, "a/right": 0.9, "a/wrong": 0.9}, TAUGHT, 0.2) == pytest.approx(2.0)
+    assert bias(far, {**far, "a/right": 0.9, "a/wrong": 0.9}, TAUGHT, 0.2) == pytest.approx(2.0)  # not apart any more
+    assert bias(far, {**far, "a/right": -0.4, "a/wrong": 2.7}, TAUGHT, 0.2) == pytest.approx(1.0)  # objects to both
 
 
 def test_scores_that_are_missing_or_no_numbers_are_no_evidence() -> None:
