@@ -184,8 +184,10 @@ def _technical(worth: Worth, config: Config) -> tuple[float, str]:
     """
     if not worth.practice or _TECHNICAL.intersection(worth.taught):
         return config.dream.technical_share, "As configured."
-    share = round(max(0.0, config.adapt.replay_most - config.night.replay_share), 3)
-    return share, "No more than replay rises by: what practises an ability comes beside what is taught."
+    rise = round(config.adapt.replay_most - config.night.replay_share, 3)
+    if not 0 < rise < config.dream.technical_share:
+        return config.dream.technical_share, "As configured."
+    return rise, "As much as replay rises by, half as much again while it falls: what practises comes beside the rest."
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, lesson: _Lesson) -> Plan:

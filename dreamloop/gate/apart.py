@@ -2,8 +2,9 @@
 
 A training loss asks for some distance and pulls back what went beyond it (IPO, arXiv 2310.12036): a twin that was 3.1
 nats per token apart and is 1.7 tonight has lost nothing that anybody could tell. So distances count up to one nat per
-token, by which a reply of twenty tokens is e²⁰ times as likely on one side as on the other, and each side's margin
-towards what is right there up to half of it. Towards what is wrong it counts in full.
+token, by which the odds of two replies of twenty tokens differ e²⁰ times between the sides, and each side's margin
+towards what is right there up to half of it; towards what is wrong a margin counts in full. What is not
+finite stays so.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ _DECIDED = FULLY / 2
 def apart(wrong: float, right: float) -> float:
     """By how much more the wrong side draws push back than the right one: nats per token, -1 to 1, of two margins."""
     difference = wrong - right
-    return math.copysign(FULLY, difference) if abs(difference) > FULLY else difference  # what is no number stays so
+    return max(-FULLY, min(FULLY, difference)) if math.isfinite(difference) else difference
 
 
 def push_back_that_counts(wrong: float) -> float:
     """The margin of a wrong side as it counts: nats per token, up to half a nat of pushing back."""
-    return min(wrong, _DECIDED)  # in this order, what is no number stays so
+    return min(wrong, _DECIDED) if math.isfinite(wrong) else wrong
 
 
 def accept_that_counts(right: float) -> float:
@@ -30,6 +31,7 @@ def accept_that_counts(right: float) -> float:
     return -push_back_that_counts(-right)
 
 
-def fully(wrong: float, right: float) -> bool:
-    """Whether the two sides are as far apart as counts."""
-    return apart(wrong, right) == FULLY
+def sides_that_count(wrong: float, right: float) -> tuple[float, float]:
+    """Both margins, moved as far towards each other as the distance between them does not count."""
+    middle, half = (wrong + right) / 2, apart(wrong, right) / 2
+    return middle + half, middle - half

@@ -4,9 +4,8 @@ On tonight's own scenarios the margin of pushing back should rise where the dire
 right. A step that moves both sides alike taught a bias: always agreeing, always refusing, a wording. The measure is a
 ratio, so it means the same for a step of any size that can be seen at all. Below that it fades: before anything is
 learned, both sides wander together by some hundredths of a nat, now one way and now the other, and a ratio would call
-every such night a bias (seen: -0.05 and +0.07 nats, 0.94 both). Sides that changed places never fade. But where a
-twin's sides came nearer each other and are fully apart all the same, training pulled back what had gone too far: that
-says nothing of bias.
+every such night a bias (seen: -0.05 and +0.07 nats, 0.94 both). Sides that changed places never fade. What a
+twin is apart beyond what counts (`apart`) has no part in it: training pulls that back from both sides.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from dreamloop.gate.apart import fully
+from dreamloop.gate.apart import sides_that_count
 from dreamloop.gate.measures import Margins, Trio
 from dreamloop.gate.suite import Probe
 from dreamloop.records import Change, Measure
@@ -30,11 +29,9 @@ def bias(before: Mapping[str, float], after: Mapping[str, float], probes: Sequen
     nothing moved. Where both moved one way and together less than ``least`` (nats per token, as are w and r), that
     stands below the line. Over the means of the sides, because a single scenario's change is noisy.
     """
-    told = _still_told(before, after, probes)
-    if not told:
-        return 0.0
+    was, now = _counted(before, probes), _counted(after, probes)
     wrong, right = (
-        fmean(after[probe.item] - before[probe.item] for probe in told if probe.side == side)
+        fmean(now[probe.item] - was[probe.item] for probe in probes if probe.side == side)
         for side in ("wrong", "right")
     )
     moved = abs(wrong) + abs(right)
@@ -42,17 +39,14 @@ def bias(before: Mapping[str, float], after: Mapping[str, float], probes: Sequen
     return (moved - (wrong - right)) / below if moved else 0.0
 
 
-def _still_told(before: Mapping[str, float], after: Mapping[str, float], probes: Sequence[Probe]) -> list[Probe]:
-    """Without the twins that were fully apart, came nearer from both sides, and are still fully apart."""
+def _counted(scores: Mapping[str, float], probes: Sequence[Probe]) -> dict[str, float]:
+    """Margins, without what twins are further apart than counts."""
     sides = {(probe.twin, probe.side): probe.item for probe in probes}
-
-    def pulled_back(twin: str) -> bool:
+    found: dict[str, float] = {}
+    for twin in {twin for twin, _ in sides}:
         wrong, right = sides[twin, "wrong"], sides[twin, "right"]
-        nearer = after[wrong] < before[wrong] and after[right] > before[right]
-        return nearer and fully(before[wrong], before[right]) and fully(after[wrong], after[right])
-
-    settled = {twin for twin, _ in sides if pulled_back(twin)}
-    return [probe for probe in probes if probe.twin not in settled]
+        found[wrong], found[right] = sides_that_count(scores[wrong], scores[right])
+    return found
 
 
 def taught_bias(taught: Sequence[Probe], scored: Trio, margins: Margins) -> list[Measure]:

@@ -151,11 +151,13 @@ def same_rows(home: Path, folder: Path = RESULTS) -> Path:
     asked = hashlib.sha256("\n".join(prompts()).encode()).hexdigest()
     found = json.loads(shared.read_text()) if shared.is_file() else {}
     if found.get("prompts") == asked:
-        own.write_text("".join(f"{json.dumps(row)}\n" for row in found["rows"]))
+        rows = "".join(f"{json.dumps(row)}\n" for row in found["rows"])
+        if not own.is_file() or own.read_text() != rows:
+            own.write_text(rows)
         return own
-    rows = [json.loads(row) for row in pool_of(home).read_text().splitlines()]
+    answers = [json.loads(row) for row in pool_of(home).read_text().splitlines()]
     folder.mkdir(exist_ok=True)
-    shared.write_text(json.dumps({"prompts": asked, "rows": rows}) + "\n")
+    shared.write_text(json.dumps({"prompts": asked, "rows": answers}) + "\n")
     return own
 
 

@@ -136,8 +136,8 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
         with closing(Ledger(own.ledger)) as ledger:
             one = lived(seed, ledger, ended, scores, code, asking, suite.probes)
         begun(home)
-        keep(one)
         put_by(own.ledger, stash(seed))
+        keep(one)
     elif one.asking != asking:
         raise ValueError(
             f"Seed {seed} was asked other things before its naive loop; remove its files and run it again."
@@ -185,7 +185,7 @@ def main() -> None:
             one = run(home, seed, options.nights, options.logs.absolute(), suite, public, code)
             begun(home)  # says so where the code changed meanwhile
             keep(one)
-            stash(seed).unlink()
+            stash(seed).unlink(missing_ok=True)
         RESULT.write_text(json.dumps(line(finished(seeds, code, options.nights), suite, public)) + "\n")
     print(RESULT.read_text())
 

@@ -115,7 +115,7 @@ def by_night(every: Sequence[Mapping[str, Any]]) -> Figure:
     kinds = [name for name in dict.fromkeys(taught) if any(name in served for nights in seeds for served in nights)]
     panels = (
         ("fresh scenarios told apart, change", "nats per token", ("lessons.discrimination",)),
-        ("AUC of the kinds that were taught, and of all", "", (*kinds, "probes.auc")),
+        ("AUC of all kinds, and of those in the dreams", "", ("probes.auc", *kinds)),
         ("push back, accept: all of the gate's kinds", "", ("probes.push_back_rate", "probes.accept_rate")),
         ("prose, conversations, change", "nats, lower reads better", ("perplexity.prose", "perplexity.chat")),
     )

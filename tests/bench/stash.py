@@ -46,5 +46,7 @@ def put_by(ledger: Path, to: Path) -> None:
 def take_out(packed: Path, home: Home, ended: Sequence[int]) -> None:
     """Make a home of it whose nights that ``ended`` are known; no adapter is there, only what was learned from."""
     home.create()
-    home.ledger.write_bytes(lzma.decompress(packed.read_bytes()))
     (home.root / "serving.json").write_text(json.dumps([[number, None] for number in ended]))
+    part = home.ledger.with_suffix(".part")  # that it is there says that all of this was done
+    part.write_bytes(lzma.decompress(packed.read_bytes()))
+    part.replace(home.ledger)

@@ -6,7 +6,7 @@ import pytest
 from histories import BARE, CONFIG, KINDS, asked, measure, night, shown, why
 
 from dreamloop.adapt import applied, plan
-from dreamloop.config import Adapt, Config, Night
+from dreamloop.config import Adapt, Config, Dream, Night
 from dreamloop.records import Standing
 
 
@@ -56,10 +56,17 @@ def test_what_only_practises_an_ability_is_not_waited_for() -> None:
     assert "practises" in why(tonight, "dream.technical_share")
 
 
-def test_technical_kinds_that_are_taught_themselves_keep_the_configured_share() -> None:
-    fell = night(1, more=[measure("capability.code", -0.016, 0.004)])
-    assert plan([fell], CONFIG, BARE).technical_share == CONFIG.dream.technical_share == 0.4
-    assert plan([], CONFIG, BARE).technical_share == 0.4
+def test_technical_kinds_that_are_taught_themselves_and_low_shares_stay_as_configured() -> None:
+    fell = [night(1, more=[measure("capability.code", -0.016, 0.004)])]
+    standing = Standing((asked("sums", 19, 10), asked("notes", 19, 10), asked("code", 10, 10)))
+    both = Config(night=Night(kinds=("sums", "notes", "code")), adapt=Adapt(kinds_at_once=2))
+    tonight = plan(fell, both, standing)
+    assert (tonight.kinds, tonight.technical_share) == (("sums", "notes", "code"), 0.4)
+    one = Config(night=Night(kinds=("notes", "code")), adapt=Adapt(kinds_at_once=1))
+    assert plan(fell, one, standing).technical_share == 0.15
+    for given in (one.model_copy(update={"dream": Dream(technical_share=0.1)}),
+                  one.model_copy(update={"night": one.night.model_copy(update={"replay_share": 0.4})})):  # fmt: skip
+        assert plan(fell, given, standing).technical_share == given.dream.technical_share
 
 
 def test_a_fall_that_may_be_noise_or_is_tiny_brings_none() -> None:

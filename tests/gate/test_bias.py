@@ -44,8 +44,8 @@ def test_the_share_of_a_step_that_is_bias_by_hand(wrong: float, right: float, sh
     assert bias(BEFORE, moved(wrong, right), TAUGHT, least=0.0) == pytest.approx(share, abs=1e-9)
 
 
-def test_the_share_does_not_depend_on_the_size_of_a_step_that_can_be_seen() -> None:
-    assert bias(BEFORE, moved(0.3, 0.1), TAUGHT, 0.2) == pytest.approx(bias(BEFORE, moved(3.0, 1.0), TAUGHT, 0.2))
+def test_the_share_does_not_depend_on_the_size_of_a_step_that_can_be_seen_as_far_as_distances_count() -> None:
+    assert bias(BEFORE, moved(0.15, 0.05), TAUGHT, 0.2) == pytest.approx(bias(BEFORE, moved(0.6, 0.2), TAUGHT, 0.2))
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,21 @@ def test_both_sides_wandering_together_by_less_than_each_may_lose_are_no_bias_ye
     assert judged(moved(-0.043, -0.050)) == judged(moved(0.069, 0.063)) == "keep"
 
 
-def test_what_was_more_than_fully_apart_and_is_pulled_back_is_no_bias() -> None:
+@pytest.mark.parametrize(
+    ("right", "wrong", "share"),
+    [
+        (-0.8, 1.1, 0.0),  # a's two sides come nearer by 0.6 each: 1.9 apart of 3.1
+        (-0.4, 0.7, 0.0),
+        (-0.4, 2.7, 1.0),  # as far apart, and objects to both
+        (-1.4, 0.7, 1.0),  # pulled back on one side: accepts both by half a nat more
+        (-0.05, 0.35, 2.0),  # 0.4 apart of 1: 0.3 lost on each side
+    ],
+)
+def test_what_was_further_apart_than_counts_and_is_pulled_back_is_no_bias(
+    right: float, wrong: float, share: float
+) -> None:
     far = {"a/right": -1.4, "a/wrong": 1.7, "b/right": -0.2, "b/wrong": 0.1}
-    nearer = {"a/right": -0.8, "a/wrong": 0.9}
-    assert bias(far, {**far, **nearer}, TAUGHT, 0.2) == 0.0
-    assert bias(far, {**far, **nearer, "b/right": -0.3, "b/wrong": 0.2}, TAUGHT, 0.2) == 0.0
-    assert bias(far, {**far, **nearer, "b/right": -0.1, "b/wrong": 0.2}, TAUGHT, 0.2) == pytest.approx(1.0)
-    assert bias(far, {**far, "a/right": 0.9, "a/wrong": 0.9}, TAUGHT, 0.2) == pytest.approx(2.0)  # not apart any more
-    assert bias(far, {**far, "a/right": -0.4, "a/wrong": 2.7}, TAUGHT, 0.2) == pytest.approx(1.0)  # objects to both
+    assert bias(far, {**far, "a/right": right, "a/wrong": wrong}, TAUGHT, 0.2) == pytest.approx(share)
 
 
 def test_scores_that_are_missing_or_no_numbers_are_no_evidence() -> None:
