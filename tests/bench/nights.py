@@ -202,8 +202,7 @@ def finished(seeds: Iterable[int], code: str, nights: int) -> list[Lived]:
 
 def half_done(seed: int, code: str, nights: int) -> Lived | None:
     """A seed whose nights are over and whose naive loop is not."""
-    found = of_this_run([seed], code, nights)
-    return found[0] if found else None
+    return next(iter(of_this_run([seed], code, nights)), None)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 from cells import KINDS, Cell
-from scoring import scored
+from scoring import by_kind, scored
 
 from dreamloop import paths
 from dreamloop.config import Config, Gate
@@ -35,7 +34,6 @@ from dreamloop.gate.measures import Margins, Trio, compare
 from dreamloop.gate.probes import probes_of, score_probes
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.scores import Scored
-from dreamloop.gate.statistics import auc
 from dreamloop.gate.suite import Probe
 from dreamloop.gate.verdict import decide
 from dreamloop.log import Silent
@@ -90,18 +88,6 @@ def teach(
         sft_phase(trainer, [chosen_only(row) for row in rows.values()], [list(general.values())])
     if way != "SFT only":
         train(policy, encoder, pairs, replay, recipe, Silent(), bystanders=bystanders)
-
-
-def by_kind(probes: Sequence[Probe], scores: Any) -> dict[str, float]:
-    """The area under the curve between wrong and right sides, within each kind."""
-    found: dict[str, float] = {}
-    for kind in sorted({probe.kind for probe in probes}):
-        wrong, right = (
-            np.array([scores[probe.item] for probe in probes if probe.kind == kind and probe.side == side])
-            for side in ("wrong", "right")
-        )
-        found[kind] = round(auc(wrong, right), 4)
-    return found
 
 
 def shift_of(probes: Sequence[Probe], scores: Any, base: Any) -> dict[str, float]:

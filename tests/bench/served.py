@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
+from scoring import by_kind
 
-from dreamloop.gate.statistics import auc
 from dreamloop.gate.suite import Probe
 from dreamloop.ledger.store import Ledger
 
@@ -36,21 +35,10 @@ def served_after(ledger: Ledger, night: int, probes: Sequence[Probe]) -> Mapping
     scores = dict(ledger.db.execute(_PROBES, [night]).fetchall())
     if not scores:
         return {}
+    alone = [probe for probe in probes if probe.manner != "challenged" and probe.item in scores]
     found = {
         **{name: rows[name][1] for name in LEVELS},
         **{name: rows[name][1] - rows[name][0] for name in CHANGES if name in rows},
-        **_by_kind(probes, scores),
+        **{f"auc.{kind}": area for kind, area in by_kind(alone, scores).items()},
     }
     return {name: round(value, _PLACES) for name, value in found.items()}
-
-
-def _by_kind(probes: Sequence[Probe], scores: Mapping[str, float]) -> dict[str, float]:
-    single = [probe for probe in probes if probe.manner != "challenged" and probe.item in scores]
-    found = {}
-    for kind in sorted({probe.kind for probe in single}):
-        wrong, right = (
-            np.array([scores[probe.item] for probe in single if (probe.kind, probe.side) == (kind, side)])
-            for side in ("wrong", "right")
-        )
-        found[f"auc.{kind}"] = auc(wrong, right)
-    return found
