@@ -42,7 +42,8 @@ def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
 
 
 def applied(config: Config, tonight: Plan) -> Config:
-    """The configuration with the plan's numbers in it; which kinds are trained stands in the plan alone.
+    """The configuration with the plan's numbers in it; which kinds are trained, and how many of these dreams are
+    technical, stands in the plan alone, since other dreams of the night are as configured.
 
     What may change too little is how well scenarios are told apart, which DPO teaches; so the rise is that of DPO
     and of what takes its shifts back. A setback and the pace of what is found slow what teaches and not what takes
@@ -58,9 +59,7 @@ def applied(config: Config, tonight: Plan) -> Config:
     finetune = {**rates, "push_back_weight": tonight.push_back_weight, "beta_pattern": _betas(usual, tonight)}
     margins = {"weights": _may_move(config, tonight)}
     return config.model_copy(update={
-        "dream": config.dream.model_copy(
-            update={"bare_share": tonight.bare_share, "technical_share": tonight.technical_share}
-        ),
+        "dream": config.dream.model_copy(update={"bare_share": tonight.bare_share}),
         "night": config.night.model_copy(update=night), "finetune": config.finetune.model_copy(update=finetune),
         "gate": config.gate.model_copy(update={"tonight": config.gate.tonight.model_copy(update=margins)}),
     })  # fmt: skip

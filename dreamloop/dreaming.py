@@ -37,7 +37,9 @@ class Dreaming:
 
     Args:
         number, seed: of the night. config, ledger: the night's.
-        kinds: those to train on. practised: abilities that fell, whose kinds come first among the technical ones.
+        kinds: those to train on. technical_share: of code, arithmetic and reasoning in what is trained on; all other
+            dreams have the configured one.
+        practised: abilities that fell, whose kinds come first among the technical ones.
         index: the file of the novelty index.
         held_out: whether any of some texts comes near a gate item or a replay prompt.
         serving: whether an adapter serves, and therefore writes. progress: where to show long steps.
@@ -47,6 +49,7 @@ class Dreaming:
     seed: int
     config: Config
     kinds: Sequence[str]
+    technical_share: float
     practised: Collection[str]
     ledger: Ledger
     index: Path
@@ -139,9 +142,10 @@ class Dreaming:
 
             # How many shall be bare differs from night to night: what others had is no reason to make up for it now.
             coverage = Coverage(tally for tally in self.ledger.coverage() if tally.axis != "frame")
-            dreamer = Dreamer(
-                shelves, self.config.dream, novelty, coverage, self.held_out, author, self.practised, keep
-            )
+            knobs = self.config.dream
+            if use == "training":
+                knobs = knobs.model_copy(update={"technical_share": self.technical_share})
+            dreamer = Dreamer(shelves, knobs, novelty, coverage, self.held_out, author, self.practised, keep)
             dreamed = dreamer.dream(count, seed, self.ready if use == "training" else ())
         finally:
             novelty.close()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dreamloop.config import Config, Dream, Gate, Night
+from dreamloop.dream.kinds import TECHNICAL
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import HeldOut
 from dreamloop.dreaming import Dreaming
@@ -67,7 +68,10 @@ def ledger(tmp_path: Path) -> Ledger:
 def asleep(ledger: Ledger, config: Config = CONFIG, held_out: HeldOut = lambda _: False) -> Dreaming:
     number = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
     index = ledger.path.with_name("novelty.db")
-    return Dreaming(number, 100 * number, config, config.night.kinds, (), ledger, index, held_out, False, Silent())
+    return Dreaming(
+        number, 100 * number, config, config.night.kinds, config.dream.technical_share, (), ledger, index, held_out,
+        False, Silent(),
+    )  # fmt: skip
 
 
 def texts(twins: list[Twins]) -> set[str]:
@@ -195,6 +199,15 @@ def test_bystanders_are_of_the_other_kinds_and_no_later_night_trains_on_them(led
     assert not {one.right.twin for one in pending} & {one.right.twin for one in aside}
     assert tonight.bystanders(0, ()) == []
     assert len(tonight.bystanders(3, tonight.provable())) == 3  # where all are taught, they are of all
+
+
+def test_only_what_is_trained_on_has_the_nights_own_technical_share(ledger: Ledger) -> None:
+    none = replace(asleep(ledger, CONFIG.model_copy(update={"dream": GRAMMAR})), technical_share=0.0)
+    taught, lessons = none.finish(6)
+    held = none.bystanders(10, ())
+    technical = frozenset[str]().union(*TECHNICAL.values())
+    of = [sum(one.right.kind in technical for one in twins) for twins in (taught, lessons, held)]
+    assert of in ([0, 3, 4], [0, 4, 4])  # 3.6 of nine lessons, on average
 
 
 def test_nights_of_bare_dreams_are_not_made_up_for(ledger: Ledger) -> None:

@@ -75,7 +75,8 @@ def dreamed(place: Path, config: Config, writer: Writer, recorder: Recorder, twi
         number = ledger.begin(datetime.now(UTC).isoformat(), seed, "{}", {}, "bundled")
         held_out = GateTexts(load_suite().texts())
         index, kinds = Path(folder) / "novelty.db", config.night.kinds
-        asleep = Dreaming(number, seed, config, kinds, (), ledger, index, held_out, True, setup())
+        share = config.dream.technical_share
+        asleep = Dreaming(number, seed, config, kinds, share, (), ledger, index, held_out, True, setup())
         asleep.write(replace(writer, sampler=recorder), twins)
         found = list(asleep.ready)
         ledger.close()
