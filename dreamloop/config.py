@@ -347,7 +347,7 @@ class Adapt(Section):
         0.65,
         gt=0.5,
         lt=1,
-        description="Share told apart that a trained kind must be able to have; dreams are bare until it surely has.",
+        description="Share told apart that a trained kind must be able to have, or it is given up.",
     )
     found_gain: Positive = Field(
         0.3, description="Nats per token by which a kind's fresh twins are surely further apart than by the base, from "

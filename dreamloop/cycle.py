@@ -98,6 +98,7 @@ class _Night:
     incumbent: Generation | None
     start: Generation | None
     kinds: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
     technical_share: float = 0.0
     practised: tuple[str, ...] = ()
     timed: list[float] = field(default_factory=list)
@@ -183,8 +184,8 @@ def _pipeline(night: _Night, now: Clock) -> Ending:
     if tonight.act in {"skip", "stop"}:
         return Ending("nothing to learn", tonight.reason, serving)
     night = replace(
-        night, config=applied(night.config, tonight), kinds=tonight.kinds, technical_share=tonight.technical_share,
-        practised=tonight.practised,
+        night, config=applied(night.config, tonight), kinds=tonight.kinds, bare=tonight.bare,
+        technical_share=tonight.technical_share, practised=tonight.practised,
     )  # fmt: skip
     learned = _learn(replace(night, start=None) if tonight.act == "rebase" else night, corrections)
     free_memory()
@@ -368,8 +369,8 @@ def _apart_from_gate(night: _Night, pairs: Sequence[Pair], suite: Suite) -> list
 
 def _dreaming(night: _Night, suite: Suite) -> Dreaming:
     return Dreaming(
-        night.number, night.seed, night.config, night.kinds, night.technical_share, night.practised, night.ledger,
-        night.home.novelty, _held_out(night, suite), night.incumbent is not None, night.progress,
+        night.number, night.seed, night.config, night.kinds, night.bare, night.technical_share, night.practised,
+        night.ledger, night.home.novelty, _held_out(night, suite), night.incumbent is not None, night.progress,
     )  # fmt: skip
 
 

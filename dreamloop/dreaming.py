@@ -37,8 +37,8 @@ class Dreaming:
 
     Args:
         number, seed: of the night. config, ledger: the night's.
-        kinds: those to train on. technical_share: of code, arithmetic and reasoning in what is trained on; all other
-            dreams have the configured one.
+        kinds: those to train on. bare: those of them with nothing around what they are about.
+        technical_share: of code, arithmetic and reasoning in what is trained on; others have the configured one.
         practised: abilities that fell, whose kinds come first among the technical ones.
         index: the file of the novelty index.
         held_out: whether any of some texts comes near a gate item or a replay prompt.
@@ -49,6 +49,7 @@ class Dreaming:
     seed: int
     config: Config
     kinds: Sequence[str]
+    bare: Collection[str]
     technical_share: float
     practised: Collection[str]
     ledger: Ledger
@@ -118,9 +119,7 @@ class Dreaming:
 
     def survey(self, kinds: Sequence[str], each: int) -> dict[str, Sequence[Twins]]:
         """So many fresh bare twins of each kind, for the gate alone."""
-        bare = replace(self, config=self.config.model_copy(
-            update={"dream": self.config.dream.model_copy(update={"bare_share": 1.0})}
-        ))  # fmt: skip
+        bare = replace(self, kinds=kinds, bare=kinds)
         return {kind: bare._dream(each, [kind], "lesson", self.seed + 3, None).twins for kind in kinds}
 
     def _dream(self, count: int, kinds: Sequence[str], use: Use, seed: int, author: Author | None) -> Dreamed:
@@ -145,12 +144,19 @@ class Dreaming:
             knobs = self.config.dream
             if use == "training":
                 knobs = knobs.model_copy(update={"technical_share": self.technical_share})
-            dreamer = Dreamer(shelves, knobs, novelty, coverage, self.held_out, author, self.practised, keep)
+            dreamer = Dreamer(
+                shelves, knobs, novelty, coverage, self.held_out, author, self.practised, self._bare(kinds), keep
+            )
             dreamed = dreamer.dream(count, seed, self.ready if use == "training" else ())
         finally:
             novelty.close()
         self._dreamed.append(dreamed)
         return dreamed
+
+    def _bare(self, kinds: Sequence[str]) -> set[str]:
+        """Those of the kinds that are bare: where all that is trained on is, what is held or asked beside it, too."""
+        others = kinds if self.bare and set(self.kinds) <= set(self.bare) else ()
+        return {kind for kind in kinds if kind in (self.bare if kind in self.kinds else others)}
 
     def _shelves(self, kinds: Sequence[str]) -> tuple[Shelf, ...]:
         return load_shelves(book_folders(self.config.dream.books), self.config.dream.languages, kinds)

@@ -655,9 +655,9 @@ class Plan:
     ``pace`` one on DPO's alone. ``found`` are kinds that are far enough apart by now, and their replies are to be
     ``distance`` times as far apart as configured: DPO's beta is divided by it. ``replay_share`` is the share of general
     examples, ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds`` those
-    that are dreamed for training, ``bare_share`` of which have nothing around what they are about and
-    ``technical_share`` of which are code, arithmetic and reasoning. ``practised`` are the abilities that fell, whose
-    own examples come among the general ones. ``choices`` explain each of them.
+    that are dreamed for training, ``bare`` those of them whose dreams have nothing around what they are about, and
+    ``technical_share`` of the dreams are code, arithmetic and reasoning. ``practised`` are the abilities that fell,
+    whose own examples come among the general ones. ``choices`` explain each of them.
     """
 
     act: Act
@@ -669,9 +669,9 @@ class Plan:
     distance: float
     replay_share: float
     push_back_weight: float
-    bare_share: float
     technical_share: float
     kinds: tuple[str, ...]
+    bare: tuple[str, ...]
     practised: tuple[str, ...]
     choices: tuple[Choice, ...]
 

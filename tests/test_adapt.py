@@ -20,17 +20,14 @@ def test_the_first_night_is_as_configured_and_every_choice_has_a_sentence() -> N
     assert all(choice.why.endswith(".") for choice in first.choices)
 
 
-def test_dreams_are_bare_until_fresh_ones_are_told_apart() -> None:
+def test_dreams_are_bare_until_what_is_to_be_learned_is_found() -> None:
     one = Config(night=Night(kinds=("dates",)))
-    assert plan([], one, BARE).bare_share == 1.0
-    chance = [night(n, learned=0.03, shown=shown(2)) for n in range(1, 6)]  # 10 of 20
-    assert plan(chance, one, BARE).bare_share == 1.0
-    begun = [night(n, learned=0.03, shown=shown(3)) for n in range(1, 6)]  # 15 of 20: at least 0.57
-    assert plan(begun, one, BARE).bare_share == 1.0
-    learned = [night(n, learned=0.03, shown=shown(9, twins=10)) for n in range(1, 3)]  # 18 of 20: at least 0.75
-    tonight = plan(learned, one, BARE)
-    assert applied(one, tonight).dream.bare_share == tonight.bare_share == one.dream.bare_share == 0.5
-    assert "18 of 20" in why(tonight, "dream.bare_share")
+    assert plan([], one, BARE).bare == ("dates",)
+    told = [night(n, learned=0.03, shown=shown(9, twins=10, decided=3)) for n in range(1, 3)]  # by next to nothing
+    assert plan(told, one, BARE).bare == ("dates",)
+    found = plan(FOUND, one, BARE)
+    assert found.bare == ()
+    assert why(found, "bare dreams") == "As configured are dates, which is found."
 
 
 FOUND = [night(1, learned=0.03, shown=shown(16, twins=16, decided=2, gained=0.5, spread=0.2))]
@@ -40,7 +37,7 @@ def test_what_is_found_is_taught_twice_as_far_apart_at_half_of_dpo_s_rate() -> N
     one = Config(night=Night(kinds=("dates",)))
     slight = [night(n, learned=0.03, shown=shown(16, twins=16, decided=2, gained=0.1)) for n in range(1, 6)]
     searched = plan(slight, one, BARE)  # told apart, as a base may do by itself, and by little
-    assert (searched.found, searched.pace, searched.bare_share) == ((), 1.0, 0.5)
+    assert (searched.found, searched.pace) == ((), 1.0)
     found = plan(FOUND, one, BARE)  # 0.5 - 1.645 * 0.2 / 4 = 0.42
     assert (found.found, found.distance, found.pace) == (("dates",), 2.0, 0.5)
     assert "decided right" in why(found, "finetune.beta")
@@ -71,7 +68,8 @@ def test_a_kind_that_is_searched_for_beside_one_that_is_found_has_long_steps_and
     two = Config(night=Night(kinds=("dates", "sums")))
     both = [*shown(16, twins=16, decided=2, gained=0.5), *shown(8, twins=16, kind="sums")]
     tonight = plan([night(n, learned=0.03, shown=both) for n in range(1, 3)], two, BARE)
-    assert (tonight.kinds, tonight.found, tonight.pace) == (("dates", "sums"), ("dates",), 1.0)
+    assert (tonight.kinds, tonight.found, tonight.bare) == (("dates", "sums"), ("dates",), ("sums",))
+    assert tonight.pace == 1.0
     assert applied(two, tonight).finetune.beta_pattern == {"dates": 0.35}
 
 

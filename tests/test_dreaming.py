@@ -69,7 +69,7 @@ def asleep(ledger: Ledger, config: Config = CONFIG, held_out: HeldOut = lambda _
     number = ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
     index = ledger.path.with_name("novelty.db")
     return Dreaming(
-        number, 100 * number, config, config.night.kinds, config.dream.technical_share, (), ledger, index, held_out,
+        number, 100 * number, config, config.night.kinds, (), config.dream.technical_share, (), ledger, index, held_out,
         False, Silent(),
     )  # fmt: skip
 
@@ -211,10 +211,24 @@ def test_only_what_is_trained_on_has_the_nights_own_technical_share(ledger: Ledg
 
 
 def test_nights_of_bare_dreams_are_not_made_up_for(ledger: Ledger) -> None:
-    all_bare = CONFIG.model_copy(update={"dream": Dream().model_copy(update={"bare_share": 1.0})})  # as a plan may ask
-    bare, _ = asleep(ledger, all_bare).finish(12)
+    bare, _ = replace(asleep(ledger), bare=CONFIG.night.kinds).finish(12)
     half, _ = asleep(ledger).finish(12)
-    assert [sum(Axis("frame", "bare") in one.right.axes for one in own) for own in (bare, half)] == [12, 6]
+    assert [in_bare(own) for own in (bare, half)] == [12, 6]
+
+
+def in_bare(dreamed: list[Twins]) -> int:
+    return sum(Axis("frame", "bare") in one.right.axes for one in dreamed)
+
+
+def test_what_is_held_is_bare_where_all_is_that_is_trained_on(ledger: Ledger) -> None:
+    config = Config(night=Night(kinds=("notes", "lists", "units", "dates")), gate=Gate(lesson_twins=9))
+    two = replace(asleep(ledger, config), kinds=("notes", "lists"), bare=("notes", "lists"))
+    taught, lessons = two.finish(8)
+    assert (in_bare(taught), in_bare(lessons), in_bare(two.bystanders(8, two.kinds))) == (8, 9, 8)
+    one = replace(asleep(ledger, config), kinds=("notes", "lists"), bare=("lists",))
+    taught, _ = one.finish(8)
+    assert [in_bare([t for t in taught if t.right.kind == kind]) for kind in ("lists", "notes")] == [4, 2]
+    assert in_bare(one.bystanders(8, one.kinds)) == 4
 
 
 def test_without_kinds_only_the_gate_gets_fresh_ones(ledger: Ledger) -> None:

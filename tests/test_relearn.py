@@ -77,5 +77,5 @@ def test_what_was_learned_again_once_is_learned_again_the_latest_first(ledger: L
     ledger.db.execute("INSERT INTO trainings VALUES (?, '{}', '{}')", [night])
     ledger.db.conn.commit()
     ledger.record_model(night, "a", "cpu", "float32", 3, 0.0)
-    ledger.record_plan(night, Plan("rebase", 20, 1.0, 1.0, 1.0, (), 1.0, 0.25, 1.0, 0.5, 0.4, (), (), ()))
+    ledger.record_plan(night, Plan("rebase", 20, 1.0, 1.0, 1.0, (), 1.0, 0.25, 1.0, 0.4, (), (), (), ()))
     assert [one.right.twin for one in learned_by(ledger, night, 5, nothing).twins] == ["twin 3", "twin 2"]

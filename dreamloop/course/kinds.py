@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dreamloop.config import Adapt, Config
@@ -17,10 +17,11 @@ _Z = 1.645  # 5 % outside on each side
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """The kinds that are worth a night, those of them that only practise what fell, and why not the others."""
+    """The kinds that are worth a night, those of them that only practise what fell, all that are found, and why."""
 
     kinds: tuple[str, ...]
     practice: tuple[str, ...]
+    found: frozenset[str]
     why: str
 
     @property
@@ -33,11 +34,13 @@ def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], co
     """The kinds worth training: neither good already nor still at chance after many twins.
 
     Of those left, a few at a time are trained: a dose that is spread over everything moves nothing. What was begun is
-    brought to its end, because judgment comes late; then come the next steps from what is good by now, then the ones
-    that are told apart in some wording or begin to be. A kind that practises what fell comes beside them.
+    brought to its end, because judgment comes late; then come the next steps from what is found by now, then the ones
+    that are told apart in some wording or begin to be. As many again are searched for beside them once all of them are
+    found. A kind that practises what fell comes beside them.
     """
     knobs = config.adapt
     won, asked = _told_apart(kept(past), knobs.kind_twins)
+    by_now = frozenset(found(config.night.kinds, kept(past), config))
     good = [kind for kind in config.night.kinds if _good(kind, kept(past), config)]
     lost = [kind for kind in config.night.kinds if kind not in good and _at_chance(kind, past, config)]
     open_ones = [kind for kind in config.night.kinds if kind not in {*good, *lost, *course.exhausted}]
@@ -45,23 +48,32 @@ def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], co
     ended = [kind for kind in config.night.kinds if kind not in {*good, *lost, *left}]
     ranked = _promising(left, potentials, won, asked)
     begun = [kind for kind in ranked if kind in course.kinds]
-    steps = [kind for kind in ranked if EASIER.get(kind) in good and kind not in begun]
+    steps = [kind for kind in ranked if EASIER.get(kind) in {*good, *by_now} and kind not in begun]
     ranked = [*begun, *steps, *(kind for kind in ranked if kind not in {*begun, *steps})]
-    first = ranked[: knobs.kinds_at_once] if potentials else left
+    first = _at_once(ranked, by_now, knobs.kinds_at_once, course.caution == 1) if potentials else left
     practice = [kind for kind in _practising(course.fell, ranked) if kind not in first]
     first = [*first, *practice]
     told = {
         "decided well already": good, "still at chance, training it would teach a bias": lost,
         "no dose that is kept taught more of it": ended,
         "trained beside them, because that ability fell": practice,
-        "next, because its easier form is decided well": [kind for kind in steps if kind in first],
+        "next, because its easier form is found": [kind for kind in steps if kind in first],
         "less promising than the others, so they wait": [kind for kind in left if kind not in first],
     }  # fmt: skip
     why = " ".join(f"{', '.join(kinds)}: {because}." for because, kinds in told.items() if kinds)
     unknown = "As configured; the base is asked first what can be taught, and that may leave some of them."
     asks = knobs.survey_twins and not potentials
     kinds = tuple(kind for kind in left if kind in first)
-    return Worth(kinds, tuple(practice), why or (unknown if asks else "As configured."))
+    return Worth(kinds, tuple(practice), by_now, why or (unknown if asks else "As configured."))
+
+
+def _at_once(ranked: Sequence[str], by_now: frozenset[str], count: int, calm: bool) -> list[str]:
+    """The first so many, those that are found before the others; where all of them are, as many more beside them.
+
+    Not while setbacks hold the steps back: what is left of them would be spread over too much.
+    """
+    ranked = sorted(ranked, key=lambda kind: kind not in by_now)
+    return ranked[: 2 * count if calm and by_now.issuperset(ranked[:count]) else count]
 
 
 def _told_apart(nights: Sequence[PastNight], enough: int) -> tuple[Counter[str], Counter[str]]:
@@ -77,12 +89,6 @@ def _told_apart(nights: Sequence[PastNight], enough: int) -> tuple[Counter[str],
 def kept(past: Sequence[PastNight]) -> list[PastNight]:
     """The nights whose step serves, or served until another's."""
     return [night for night in past if night.outcome == "kept"]
-
-
-def lately(kinds: Collection[str], nights: Sequence[PastNight], config: Config) -> tuple[int, int]:
-    """How many of these kinds' latest fresh twins were told apart, and of how many."""
-    won, asked = _told_apart(nights, config.adapt.kind_twins)
-    return sum(won[kind] for kind in kinds), sum(asked[kind] for kind in kinds)
 
 
 def found(kinds: Sequence[str], nights: Sequence[PastNight], config: Config) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ from dreamloop.paths import prompts_folder
 from dreamloop.prompts import SLOT, Phrases, fill, load_phrases
 
 TOPICS = "topics.toml"
+VALUES = "values: "  # begins the sections of values in words, by sort
+FEWEST_VALUES = 5  # that one phrasing has to have: as many as a list needs, and one that is not on it
 CONTRADICTED = "heard: contradicted"  # section of what an assistant may have said that is contradicted
 _ALIKE = ("accept", "push_back", "alternative")  # the k-th lines of these sections are written alike
 _NEEDED = ("situation", "corrected", *_ALIKE)
@@ -126,8 +128,11 @@ def _check(book: Book, topics: Topics) -> None:
 
     Raises:
         ConfigError: a table row has other columns than it needs, a bracket no partner, a phrase a slot that nothing
-            fills, a situation the claim, which is the direction's.
+            fills, a situation the claim, which is the direction's, a phrasing of values too few of them.
     """
+    for section, lines in book.phrases.sections.items():
+        if section.startswith(VALUES):
+            _check_values(book.kind, lines)
     for section, count in _TABLES.items():
         for line in book.phrases.sections.get(section, ()):
             columns(line, count)
@@ -150,6 +155,15 @@ def _check(book: Book, topics: Topics) -> None:
                 raise ConfigError(f"In the phrase book {book.kind} '## {CONTRADICTED}' has no {{other}} in {line!r}.")
             if section.startswith("direction: ") and "claim" not in slots:
                 raise ConfigError(f"In the phrase book {book.kind} a direction has no {{claim}}: {line!r}.")
+
+
+def _check_values(kind: str, lines: Sequence[str]) -> None:
+    for line in lines:
+        if (count := len(sentences(line))) < FEWEST_VALUES or SLOT.search(line):
+            raise ConfigError(
+                f"In the phrase book {kind} a phrasing of values has no slots and at least {FEWEST_VALUES} choices, "
+                f"like [red|blue|green|grey|white], and {line!r} has {count}."
+            )
 
 
 def _check_stated(kind: str, line: str, seeds: Sequence[Seed]) -> None:

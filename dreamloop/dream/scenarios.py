@@ -53,7 +53,7 @@ class Dreamer:
         coverage: how often each choice was made before.
         held_out: whether any of some texts comes near a gate item or a replay prompt, which nothing may.
         author: the engine; None leaves all words to the grammar.
-        falling: abilities that the gate saw falling.
+        falling: abilities that the gate saw falling. bare: kinds whose dreams all have nothing around them.
         keep: called with what a round accepted, before the next one begins.
     """
 
@@ -64,6 +64,7 @@ class Dreamer:
     held_out: HeldOut
     author: Author | None = None
     falling: Collection[str] = ()
+    bare: Collection[str] = ()
     keep: Callable[[Dreamed], None] = field(default=lambda _: None)
     _accepted: Counter[str] = field(default_factory=Counter)
 
@@ -130,7 +131,8 @@ class Dreamer:
         draw = Draw(rng, self.coverage)
         shelves = {shelf.language: shelf for shelf in self.shelves if kind in shelf.books}
         shelf = shelves[draw.even("language", list(shelves))]
-        drawn = sketch(shelf.books[kind], shelf, draw, self.knobs)
+        knobs = self.knobs.model_copy(update={"bare_share": 1.0}) if kind in self.bare else self.knobs
+        drawn = sketch(shelf.books[kind], shelf, draw, knobs)
         self.coverage.add(drawn.axes)
         return drawn
 

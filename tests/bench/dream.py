@@ -76,7 +76,7 @@ def dreamed(place: Path, config: Config, writer: Writer, recorder: Recorder, twi
         held_out = GateTexts(load_suite().texts())
         index, kinds = Path(folder) / "novelty.db", config.night.kinds
         share = config.dream.technical_share
-        asleep = Dreaming(number, seed, config, kinds, share, (), ledger, index, held_out, True, setup())
+        asleep = Dreaming(number, seed, config, kinds, (), share, (), ledger, index, held_out, True, setup())
         asleep.write(replace(writer, sampler=recorder), twins)
         found = list(asleep.ready)
         ledger.close()

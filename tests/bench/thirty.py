@@ -48,7 +48,7 @@ def night(ledger: Ledger, home: Home, config: Config, writer: Writer, held_out: 
     """One night's dreams, marked as trained on so that the next night does not take them up."""
     number = ledger.begin(datetime.now(UTC).isoformat(), 0, config.model_dump_json(), {}, config.engine)
     asleep = Dreaming(
-        number, 7919 * number, config, config.night.kinds, config.dream.technical_share, (), ledger, home.novelty,
+        number, 7919 * number, config, config.night.kinds, (), config.dream.technical_share, (), ledger, home.novelty,
         held_out, False, setup(),
     )  # fmt: skip
     asleep.write(writer, TWINS)

@@ -46,14 +46,18 @@ def test_an_ability_that_fell_is_practised_beside_the_others_until_all_is_calm()
 
 
 def test_what_only_practises_an_ability_is_not_waited_for() -> None:
-    two = Config(night=Night(kinds=("notes", "code")), adapt=Adapt(kinds_at_once=1))
-    standing = Standing((asked("notes", 19, 10), asked("code", 10, 10)))
-    far = [*shown(16, 16, decided=2, kind="notes", gained=0.5, spread=0.2), *shown(8, 16, kind="code")]
-    tonight = plan([night(1, shown=far, more=[measure("capability.code", -0.016, 0.004)])], two, standing)
-    assert (tonight.kinds, tonight.practised) == (("notes", "code"), ("code",))
-    assert (tonight.found, tonight.pace, tonight.bare_share) == (("notes",), 0.5, 0.5)
+    some = Config(night=Night(kinds=("notes", "lists", "code")), adapt=Adapt(kinds_at_once=1))
+    standing = Standing((asked("notes", 19, 10), asked("lists", 15, 10), asked("code", 10, 10)))
+    near = [*shown(8, 16, kind="notes"), *shown(8, 16, kind="code")]
+    far = [one for kind in ("notes", "lists") for one in shown(16, 16, 3, kind, 2, gained=0.5, spread=0.2)]
+    fell = [measure("capability.code", -0.016, 0.004)]
+    before = plan([night(1, shown=near, more=fell)], some, standing)
+    assert (before.kinds, before.bare, before.pace) == (("notes", "code"), ("notes", "code"), 1.0)
+    tonight = plan([night(1, shown=[*far, near[1]], more=fell)], some, standing)
+    assert (tonight.kinds, tonight.practised) == (("notes", "lists", "code"), ("code",))
+    assert (tonight.found, tonight.pace, tonight.bare) == (("notes", "lists"), 0.5, ())
     assert tonight.technical_share == 0.15  # 0.4 - 0.25
-    assert applied(two, tonight).dream.technical_share == two.dream.technical_share  # of dreams that nothing is taught
+    assert applied(some, tonight).dream.technical_share == some.dream.technical_share  # of dreams that teach nothing
     assert "practises" in why(tonight, "dream.technical_share")
 
 

@@ -84,13 +84,32 @@ def test_kinds_that_are_still_at_chance_are_not_left_for_others_before_they_are_
     assert all(set(plan(slow[:n], three, Standing(found)).kinds) == {"notes", "lists", "units"} for n in range(8))
 
 
+def far(*kinds: str) -> list[KindShown]:
+    """Fresh twins that are found and not decided well: half a nat further apart than by the base."""
+    return [one for kind in kinds for one in shown(16, 16, decided=4, kind=kind, gained=0.5, spread=0.2)]
+
+
 def test_the_next_step_from_what_is_good_comes_first() -> None:
-    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    surveyed = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
     good = [night(n, learned=0.03, shown=shown(10, 10, kind="lists")) for n in range(1, 4)]
-    assert set(plan(good[:1], CONFIG, found).kinds) == {"notes", "lists"}
-    tonight = plan(good, CONFIG, found)
+    assert set(plan(good[:1], CONFIG, surveyed).kinds) == {"notes", "lists"}
+    tonight = plan(good, CONFIG, surveyed)
     assert set(tonight.kinds) == {"entries", "notes"}
-    assert "entries: next, because its easier form is decided well." in why(tonight, "kinds")
+    assert "entries: next, because its easier form is found." in why(tonight, "kinds")
+
+
+def test_where_all_is_found_that_is_taught_as_many_more_are_searched_for_beside_it() -> None:
+    surveyed = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    searched = shown(8, 16, kind="lists")
+    one, both = night(1, shown=[*far("notes"), *searched]), night(1, shown=far("notes", "lists"))
+    assert set(plan([one], CONFIG, surveyed).kinds) == {"notes", "lists"}
+    four = plan([both], CONFIG, surveyed)
+    assert set(four.kinds) >= {"notes", "lists", "entries"}
+    assert len(four.kinds) == 4
+    assert {*four.found, *four.bare} == {*four.kinds}
+    assert four.pace == 1.0
+    every = plan([night(1, shown=far(*four.kinds))], CONFIG, surveyed)
+    assert (set(every.kinds), every.pace) == (set(four.kinds), 0.5)  # four are brought to their end before others come
 
 
 def test_a_plan_from_before_the_base_was_asked_says_that_it_will_be() -> None:

@@ -248,8 +248,10 @@ def clock(dream: Dream) -> bool:
 
 def notes(dream: Dream) -> bool:
     thing, fact = re.match(r"the message states (.+): (.+)", dream.truth).groups()  # type: ignore[union-attr]
-    assert re.search(rf"{thing}(?: is|,| =| as) {re.escape(fact)}(?!\w)", dream.said), thing
-    assert not stands(dream.claim, dream.said.partition(fact)[0]), "the claim came before what was stated"
+    one, other = (rf"(?<!\w){re.escape(value)}(?!\w)" for value in (thing, fact))
+    assert re.search(rf"{one}[^\n]{{0,40}}?{other}|{other}[^\n]{{0,40}}?{one}", dream.said, re.IGNORECASE), thing
+    before, *_ = re.split(re.escape(fact), dream.said, maxsplit=1, flags=re.IGNORECASE)
+    assert not stands(dream.claim, before), "the claim came before what was stated"
     return dream.claim == fact
 
 
@@ -262,7 +264,7 @@ def updates(dream: Dream) -> bool:
 
 def lists(dream: Dream) -> bool:
     listed = re.match(r"the .+? holds (.+) only", dream.truth).group(1)  # type: ignore[union-attr]
-    assert listed in dream.said, listed
+    assert listed.lower() in dream.said.lower(), listed
     return dream.claim in re.split(", | and ", listed)
 
 

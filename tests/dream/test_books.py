@@ -146,6 +146,35 @@ def test_a_shipped_kind_with_a_row_that_gives_no_seed_is_found_before_the_night(
         load_shelves([SHIPPED, tmp_path], ["en"], ["units"])
 
 
+@pytest.mark.parametrize(("values", "words"), [
+    ("## values: colour\n- [red|blue]\n\n", "'[red|blue]' has 2"),
+    ("## values: colour\n- [red|blue|grey|pink|tan] {name}\n\n", "no slots"),
+    ("", "values: colour"),
+])  # fmt: skip
+def test_a_sort_of_values_that_cannot_be_drawn_is_found_before_the_night(
+    tmp_path: Path, values: str, words: str
+) -> None:
+    own = tmp_path / "en"
+    own.mkdir()
+    declared = "placeholders: name" if "{name}" in values else "placeholders:"
+    (own / "lists.md").write_text(f"{declared}\n\n{values}## things\n- list of paints | colour\n")
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_shelves([SHIPPED, tmp_path], ["en"], ["lists"])
+
+
+def test_values_in_words_are_a_users_own_as_well(tmp_path: Path) -> None:
+    own = tmp_path / "en"
+    own.mkdir()
+    values = "## values: colour\n- [red|blue|grey|pink|tan] paint\n"
+    (own / "notes.md").write_text(f"placeholders:\n\n{values}\n## things\n- colour of the door | colour\n")
+    (shelf,) = load_shelves([SHIPPED, tmp_path], ["en"], ["notes"])
+    book, coverage, rng = shelf.books["notes"], Coverage(), random.Random(0)
+    seeds = [book.seeder(Draw(rng, coverage), book.phrases, shelf.topics) for _ in range(200)]
+    painted = [seed for seed in seeds if seed.values["thing"] == "colour of the door"]
+    assert painted
+    assert all(seed.right != seed.wrong and seed.right.endswith("paint") for seed in painted)
+
+
 def test_a_folder_of_books_that_does_not_exist_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"dream\.books"):
         book_folders(tmp_path / "nowhere")

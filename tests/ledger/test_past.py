@@ -33,7 +33,7 @@ from dreamloop.records import (
 CHANGE = Change(0.01, 0.005, 0.015, 0.02)
 LEARNED = Measure("lessons.discrimination", "nats/token", 0.0, 0.01, 0.02, CHANGE, CHANGE, 72, 30)
 WHY = Choice("tonight", "train", "There is something to learn.")
-PLAN = Plan("train", 20, 1.0, 1.0, 1.0, (), 1.0, 0.25, 1.0, 0.5, 0.4, ("sums",), (), (WHY,))
+PLAN = Plan("train", 20, 1.0, 1.0, 1.0, (), 1.0, 0.25, 1.0, 0.4, ("sums",), (), (), (WHY,))
 
 
 @pytest.fixture

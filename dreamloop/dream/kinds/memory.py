@@ -1,13 +1,17 @@
 """What was said before: notes and lists, quotes and entries, updates and constraints. The dialogue itself is the proof.
 
-Notes and lists are made of values that nobody has said before, and the wrong claim was never said. Quotes and entries
-are harder: their values come from short lists, and what the wrong one claims is named on both sides, so that neither a
-word that was never said nor one that was says which is which.
+Notes and lists are made of values that nobody has said before, and the wrong claim was never said: codes, names, and
+ordinary words in the book's sections ``values: SORT``, where both are of one phrasing and share most of their words.
+Quotes and entries are harder: their values come from short lists, and what the wrong one claims is named on both sides,
+so that neither a word that was never said nor one that was says which is which.
 """
 
 from __future__ import annotations
 
+import random
+
 from dreamloop.dream.axes import Draw
+from dreamloop.dream.grammar import expand
 from dreamloop.dream.invented import ONE, PAIRS
 from dreamloop.dream.seeds import Seed, apart, columns, options
 from dreamloop.dream.topics import Topics
@@ -20,7 +24,7 @@ def notes(draw: Draw, book: Phrases, topics: Topics) -> Seed:
     """Something stated, then repeated as it was or otherwise."""
     domain = draw.even("topic", list(topics))
     thing, sort = _case(draw, book)
-    right, wrong = PAIRS[sort](draw.rng)
+    right, wrong = _two(sort, book, draw.rng)
     return Seed({"thing": thing, "fact": right}, right, wrong, f"the message states {thing}: {right}", domain,
                 (thing, right))  # fmt: skip
 
@@ -29,11 +33,11 @@ def lists(draw: Draw, book: Phrases, topics: Topics) -> Seed:
     """A list of some entries; one is claimed to be on it, or one that is not."""
     domain = draw.even("topic", list(topics))
     topic, sort = _case(draw, book)
-    right, wrong = PAIRS[sort](draw.rng)
+    right, wrong = _two(sort, book, draw.rng)
     listed = {right: None}
     count = draw.rng.choice(_LENGTHS)
     while len(listed) < count:
-        other = ONE[sort](draw.rng)
+        other = _one(sort, book, draw.rng)
         if other != wrong:
             listed[other] = None
     *first, last = apart(draw, list(listed), count)
@@ -46,6 +50,21 @@ def _case(draw: Draw, book: Phrases) -> list[str]:
     """What it is about, and the sort of its values."""
     rows = {line: columns(line, 2) for line in book["things"]}
     return rows[draw.line("case", list(rows))]
+
+
+def _two(sort: str, book: Phrases, rng: random.Random) -> tuple[str, str]:
+    """Two different values; those in words are of one phrasing."""
+    if sort in PAIRS:
+        return PAIRS[sort](rng)
+    phrasing = rng.choice(book[f"values: {sort}"])
+    right = wrong = expand(phrasing, rng)
+    while wrong == right:
+        wrong = expand(phrasing, rng)
+    return right, wrong
+
+
+def _one(sort: str, book: Phrases, rng: random.Random) -> str:
+    return ONE[sort](rng) if sort in ONE else expand(rng.choice(book[f"values: {sort}"]), rng)
 
 
 def quotes(draw: Draw, _: Phrases, topics: Topics) -> Seed:
