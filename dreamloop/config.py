@@ -338,7 +338,10 @@ class Adapt(Section):
     survey_twins: int = Field(
         14, ge=0, description="Twins of each kind by which the base is asked once what can be taught; 0 asks nothing."
     )
-    kinds_at_once: Count = Field(2, description="Kinds that a night trains, the most promising ones first.")
+    kinds_at_once: Count = Field(
+        2,
+        description="Kinds that a night searches for, the most promising ones first; as many may be found beside them.",
+    )
     good: float = Field(
         0.7, gt=0.25, lt=1, description="Share of a kind's fresh twins that surely draw the right reply on both sides, "
         "from which it is not trained.",

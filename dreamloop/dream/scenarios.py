@@ -131,9 +131,11 @@ class Dreamer:
         draw = Draw(rng, self.coverage)
         shelves = {shelf.language: shelf for shelf in self.shelves if kind in shelf.books}
         shelf = shelves[draw.even("language", list(shelves))]
-        knobs = self.knobs.model_copy(update={"bare_share": 1.0}) if kind in self.bare else self.knobs
+        bare = kind in self.bare
+        knobs = self.knobs.model_copy(update={"bare_share": 1.0}) if bare else self.knobs
         drawn = sketch(shelf.books[kind], shelf, draw, knobs)
-        self.coverage.add(drawn.axes)
+        # What has to be bare is no reason for other kinds to make up for it.
+        self.coverage.add([axis for axis in drawn.axes if not (bare and axis.name == "frame")])
         return drawn
 
     def _fresh(self, drawn: Sketch, discards: Counter[str]) -> Twins | None:
