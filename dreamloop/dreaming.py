@@ -38,7 +38,7 @@ class Dreaming:
     Args:
         number, seed: of the night. config, ledger: the night's.
         kinds: those to train on. bare: those of them with nothing around what they are about.
-        technical_share: of code, arithmetic and reasoning in what is trained on; others have the configured one.
+        technical_share: of code, arithmetic and reasoning in dreams of these kinds; others have the configured one.
         practised: abilities that fell, whose kinds come first among the technical ones.
         index: the file of the novelty index.
         held_out: whether any of some texts comes near a gate item or a replay prompt.
@@ -142,7 +142,7 @@ class Dreaming:
             # How many shall be bare differs from night to night: what others had is no reason to make up for it now.
             coverage = Coverage(tally for tally in self.ledger.coverage() if tally.axis != "frame")
             knobs = self.config.dream
-            if use == "training":
+            if set(kinds) <= set(self.kinds):
                 knobs = knobs.model_copy(update={"technical_share": self.technical_share})
             dreamer = Dreamer(
                 shelves, knobs, novelty, coverage, self.held_out, author, self.practised, self._bare(kinds), keep

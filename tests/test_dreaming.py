@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 import pytest
 
 from dreamloop.config import Config, Dream, Gate, Night
-from dreamloop.dream.kinds import TECHNICAL
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import HeldOut
 from dreamloop.dreaming import Dreaming
@@ -201,13 +201,17 @@ def test_bystanders_are_of_the_other_kinds_and_no_later_night_trains_on_them(led
     assert len(tonight.bystanders(3, tonight.provable())) == 3  # where all are taught, they are of all
 
 
-def test_only_what_is_trained_on_has_the_nights_own_technical_share(ledger: Ledger) -> None:
-    none = replace(asleep(ledger, CONFIG.model_copy(update={"dream": GRAMMAR})), technical_share=0.0)
-    taught, lessons = none.finish(6)
-    held = none.bystanders(10, ())
-    technical = frozenset[str]().union(*TECHNICAL.values())
-    of = [sum(one.right.kind in technical for one in twins) for twins in (taught, lessons, held)]
-    assert of in ([0, 3, 4], [0, 4, 4])  # 3.6 of nine lessons, on average
+def test_tonights_kinds_have_the_nights_own_technical_share_and_what_is_beside_them_the_configured(
+    ledger: Ledger,
+) -> None:
+    config = Config(night=Night(kinds=("notes", "code", "facts", "sums")), gate=Gate(lesson_twins=15), dream=GRAMMAR)
+    tonight = replace(asleep(ledger, config), kinds=("notes", "code"), technical_share=0.2)
+    taught, lessons = tonight.finish(10)
+    held = tonight.bystanders(10, tonight.kinds)
+    counts = Counter(one.right.kind for one in lessons)
+    assert Counter(one.right.kind for one in taught) == {"notes": 8, "code": 2}
+    assert counts == {"notes": 8, "code": 2, "facts": 3, "sums": 2}
+    assert Counter(one.right.kind for one in held) == {"facts": 6, "sums": 4}
 
 
 def test_nights_of_bare_dreams_are_not_made_up_for(ledger: Ledger) -> None:

@@ -49,6 +49,7 @@ def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], co
     ranked = _promising(left, potentials, won, asked)
     begun = [kind for kind in ranked if kind in course.kinds]
     steps = [kind for kind in ranked if EASIER.get(kind) in {*good, *by_now} and kind not in begun]
+    begun.sort(key=lambda kind: kind not in by_now)
     ranked = [*begun, *steps, *(kind for kind in ranked if kind not in {*begun, *steps})]
     first = _at_once(ranked, by_now, knobs.kinds_at_once, course.caution == 1) if potentials else left
     practice = [kind for kind in _practising(course.fell, ranked) if kind not in first]
@@ -67,12 +68,11 @@ def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], co
     return Worth(kinds, tuple(practice), by_now, why or (unknown if asks else "As configured."))
 
 
-def _at_once(ranked: Sequence[str], by_now: frozenset[str], count: int, calm: bool) -> list[str]:
-    """The first so many, those that are found before the others; where all of them are, as many more beside them.
+def _at_once(ranked: list[str], by_now: frozenset[str], count: int, calm: bool) -> list[str]:
+    """The first so many; where all of them are found, as many more beside them.
 
     Not while setbacks hold the steps back: what is left of them would be spread over too much.
     """
-    ranked = sorted(ranked, key=lambda kind: kind not in by_now)
     return ranked[: 2 * count if calm and by_now.issuperset(ranked[:count]) else count]
 
 
@@ -100,10 +100,10 @@ def found(kinds: Sequence[str], nights: Sequence[PastNight], config: Config) -> 
 
 
 def _far_apart(kind: str, nights: Sequence[PastNight], knobs: Adapt) -> bool:
-    """Whether a kind's latest fresh twins once surely were, and never since surely less.
+    """Whether a kind's latest fresh twins once surely were, and never since surely by less than half of that.
 
-    So that what lies at the edge does not come and go by the luck of every night's twins. Half as many as it is judged
-    by otherwise are enough: it comes within a night.
+    So that what lies at the edge does not come and go by the luck of every night's twins, nor because it is told apart
+    by less where something is around it. Half as many as it is judged by otherwise are enough: it comes within a night.
     """
     far, latest, enough = False, [], knobs.kind_twins / 2
     for shown in (one for night in nights for one in night.shown if one.kind == kind and one.twins):
@@ -111,7 +111,7 @@ def _far_apart(kind: str, nights: Sequence[PastNight], knobs: Adapt) -> bool:
         while sum(one.twins for one in latest[1:]) >= enough:
             latest = latest[1:]
         low, high = _gain(latest)
-        far = sum(one.twins for one in latest) >= enough and (high if far else low) >= knobs.found_gain
+        far = sum(one.twins for one in latest) >= enough and (2 * high if far else low) >= knobs.found_gain
     return far
 
 

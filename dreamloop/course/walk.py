@@ -16,6 +16,7 @@ from dreamloop.course.forgetting import replayed
 from dreamloop.course.sides import sided
 from dreamloop.course.size import calm, proven, reverted, smaller, turned_to
 from dreamloop.course.state import Course
+from dreamloop.dream.kinds import TECHNICAL
 from dreamloop.records import PastNight
 
 _JUDGED = {"kept", "reverted", "inconclusive"}
@@ -35,8 +36,9 @@ def after(course: Course, night: PastNight, config: Config) -> Course:
 
 
 def _judged(course: Course, night: PastNight, config: Config) -> Course:
+    begun = _begun(course, night)
     course = drifted(replayed(course, night, config), night, config.adapt)
-    course = turned_to(course, night.taught())
+    course = turned_to(course, begun)
     if night.outcome != "kept":
         return reverted(course, night, config)
     course = proven(replace(course, reverted=(), since=course.since + 1), night, config)
@@ -47,3 +49,10 @@ def _judged(course: Course, night: PastNight, config: Config) -> Course:
         why = f"Night {night.number}'s step was kept at {night.scale:g} of its size, so the next is half as large."
         return smaller(leaning, why, config)
     return calm(leaning, night, config)
+
+
+def _begun(course: Course, night: PastNight) -> list[str]:
+    """The kinds that the night taught, without those that only practised what had fallen before it."""
+    fell = (name.removeprefix("capability.") for name in course.fell)
+    practised = frozenset[str]().union(*(TECHNICAL.get(name, ()) for name in fell))
+    return [kind for kind in night.taught() if kind not in practised]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dreamloop.dream.axes import DEMANDS, TONES, Coverage, Draw
 from dreamloop.dream.grammar import expand, sentences
+from dreamloop.dream.invented import ONE as MADE_UP
 from dreamloop.dream.kinds import SEEDERS
 from dreamloop.dream.kinds.world import curated
 from dreamloop.dream.seeds import Seed, Seeder, columns
@@ -132,7 +133,7 @@ def _check(book: Book, topics: Topics) -> None:
     """
     for section, lines in book.phrases.sections.items():
         if section.startswith(VALUES):
-            _check_values(book.kind, lines)
+            _check_values(book.kind, section, lines)
     for section, count in _TABLES.items():
         for line in book.phrases.sections.get(section, ()):
             columns(line, count)
@@ -157,12 +158,23 @@ def _check(book: Book, topics: Topics) -> None:
                 raise ConfigError(f"In the phrase book {book.kind} a direction has no {{claim}}: {line!r}.")
 
 
-def _check_values(kind: str, lines: Sequence[str]) -> None:
+def _check_values(kind: str, section: str, lines: Sequence[str]) -> None:
+    """Values can be drawn, and none stands inside another, which would then have been said with it."""
+    if section.removeprefix(VALUES) in MADE_UP:
+        raise ConfigError(f"In the phrase book {kind} '## {section}' is a sort that dreamloop makes up; rename yours.")
     for line in lines:
         if (count := len(sentences(line))) < FEWEST_VALUES or SLOT.search(line):
             raise ConfigError(
                 f"In the phrase book {kind} a phrasing of values has no slots and at least {FEWEST_VALUES} choices, "
                 f"like [red|blue|green|grey|white], and {line!r} has {count}."
+            )
+    every = {tuple(said.lower().split()) for line in lines for said in sentences(line)}
+    for whole in every:
+        parts = (whole[i:j] for i in range(len(whole)) for j in range(i + 1, len(whole) + 1))
+        if inside := next((part for part in parts if part != whole and part in every), None):
+            raise ConfigError(
+                f"In the phrase book {kind} '## {section}' has {' '.join(inside)!r}, which stands inside "
+                f"{' '.join(whole)!r}; values must be told apart."
             )
 
 

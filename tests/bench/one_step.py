@@ -47,7 +47,7 @@ from dreamloop.records import Pair, Recipe, Twins
 
 FRESH = 64  # twins that nothing trains on
 SHOWN = 32  # twins of those that were trained on, by which the gate tells a bias
-BARE = Config().dream.model_copy(update={"bare_share": 1.0})  # how the plan dreams until fresh ones are told apart
+BARE = Config().dream.model_copy(update={"bare_share": 1.0})  # how the plan dreams until a kind is found
 PACK = 2048
 TOLD = (
     "probes.auc", "probes.discrimination", "probes.push_back_rate", "probes.accept_rate", "probes.gap",

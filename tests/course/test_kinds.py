@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from histories import BARE, CONFIG, KINDS, asked, night, shown, why
+from histories import BARE, CONFIG, KINDS, asked, measure, night, shown, why
 
 from dreamloop.adapt import plan
 from dreamloop.config import Adapt, Config, Night
@@ -108,8 +108,30 @@ def test_where_all_is_found_that_is_taught_as_many_more_are_searched_for_beside_
     assert len(four.kinds) == 4
     assert {*four.found, *four.bare} == {*four.kinds}
     assert four.pace == 1.0
+    held_back = plan([both, night(2, "inconclusive")], CONFIG, surveyed)
+    assert set(held_back.kinds) == {"notes", "lists"}  # the next step is smaller, and spread over no more
     every = plan([night(1, shown=far(*four.kinds))], CONFIG, surveyed)
     assert (set(every.kinds), every.pace) == (set(four.kinds), 0.5)  # four are brought to their end before others come
+
+
+def test_what_was_begun_is_not_left_for_what_is_found_without_being_taught() -> None:
+    surveyed = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    untaught = shown(16, 16, taught=0, kind="quotes", decided=4, gained=0.5, spread=0.2)
+    past = [night(1, shown=[*far("notes"), *shown(8, 16, kind="lists"), *untaught])]
+    assert set(plan(past, CONFIG, surveyed).kinds) == {"notes", "lists"}
+    begun = [*far("notes", "lists"), *shown(8, 16, kind="dates"), *shown(8, 16, kind="units"), *untaught]
+    for promising in ("notes", "units"):  # whatever the base tells apart best
+        surveyed = Standing(tuple(asked(kind, 20 if kind == promising else 10, 10) for kind in KINDS))
+        assert set(plan([night(1, shown=begun)], CONFIG, surveyed).kinds) == {"notes", "lists", "dates", "units"}
+
+
+def test_what_only_practised_an_ability_was_not_begun() -> None:
+    surveyed = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    fell = night(1, shown=shown(8, 16, kind="notes"), more=[measure("capability.code", -0.016, 0.004)])
+    practised = night(2, shown=[*far("notes", "lists"), *shown(8, 16, kind="code")])
+    tonight = plan([fell, practised], CONFIG, surveyed)
+    assert {"notes", "lists", "quotes", "entries"} < set(tonight.kinds)
+    assert "code: trained beside them, because that ability fell." in why(tonight, "kinds")
 
 
 def test_a_plan_from_before_the_base_was_asked_says_that_it_will_be() -> None:

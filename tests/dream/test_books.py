@@ -149,6 +149,8 @@ def test_a_shipped_kind_with_a_row_that_gives_no_seed_is_found_before_the_night(
 @pytest.mark.parametrize(("values", "words"), [
     ("## values: colour\n- [red|blue]\n\n", "'[red|blue]' has 2"),
     ("## values: colour\n- [red|blue|grey|pink|tan] {name}\n\n", "no slots"),
+    ("## values: colour\n- [red|blue|grey|pink|tan]\n- [a|the|no] red [hat|cap]\n\n", "'red', which stands inside"),
+    ("## values: code\n- [red|blue|grey|pink|tan]\n\n", "makes up"),
     ("", "values: colour"),
 ])  # fmt: skip
 def test_a_sort_of_values_that_cannot_be_drawn_is_found_before_the_night(
