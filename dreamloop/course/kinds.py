@@ -52,7 +52,7 @@ def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], co
     begun.sort(key=lambda kind: kind not in by_now)
     ranked = [*begun, *steps, *(kind for kind in ranked if kind not in {*begun, *steps})]
     first = _at_once(ranked, by_now, knobs.kinds_at_once, course.caution == 1) if potentials else left
-    practice = [kind for kind in _practising(course.fell, ranked) if kind not in first]
+    practice = [kind for kind in _practice(course.fell, ranked) if kind not in first]
     first = [*first, *practice]
     told = {
         "decided well already": good, "still at chance, training it would teach a bias": lost,
@@ -170,10 +170,14 @@ def _gain(seen: Sequence[KindShown]) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def _practising(fell: Sequence[str], ranked: Sequence[str]) -> list[str]:
+def practising(fell: Sequence[str]) -> list[frozenset[str]]:
+    """For each ability that fell the kinds that practise it."""
+    return [TECHNICAL.get(name.removeprefix("capability."), frozenset()) for name in fell]
+
+
+def _practice(fell: Sequence[str], ranked: Sequence[str]) -> list[str]:
     """For each ability that fell the most promising kind that practises it, where there is one."""
-    practised = [TECHNICAL.get(name.removeprefix("capability."), frozenset()) for name in fell]
-    return [kind for own in practised for kind in [kind for kind in ranked if kind in own][:1]]
+    return [kind for own in practising(fell) for kind in [kind for kind in ranked if kind in own][:1]]
 
 
 def _promising(

@@ -13,10 +13,10 @@ from dataclasses import replace
 from dreamloop.config import Config
 from dreamloop.course.budget import drifted, rebased
 from dreamloop.course.forgetting import replayed
+from dreamloop.course.kinds import practising
 from dreamloop.course.sides import sided
 from dreamloop.course.size import calm, proven, reverted, smaller, turned_to
 from dreamloop.course.state import Course
-from dreamloop.dream.kinds import TECHNICAL
 from dreamloop.records import PastNight
 
 _JUDGED = {"kept", "reverted", "inconclusive"}
@@ -53,6 +53,5 @@ def _judged(course: Course, night: PastNight, config: Config) -> Course:
 
 def _begun(course: Course, night: PastNight) -> list[str]:
     """The kinds that the night taught, without those that only practised what had fallen before it."""
-    fell = (name.removeprefix("capability.") for name in course.fell)
-    practised = frozenset[str]().union(*(TECHNICAL.get(name, ()) for name in fell))
+    practised = frozenset[str]().union(*practising(course.fell))
     return [kind for kind in night.taught() if kind not in practised]

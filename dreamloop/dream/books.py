@@ -15,6 +15,7 @@ from pathlib import Path
 from dreamloop.dream.axes import DEMANDS, TONES, Coverage, Draw
 from dreamloop.dream.grammar import expand, sentences
 from dreamloop.dream.invented import ONE as MADE_UP
+from dreamloop.dream.invented import VALUES
 from dreamloop.dream.kinds import SEEDERS
 from dreamloop.dream.kinds.world import curated
 from dreamloop.dream.seeds import Seed, Seeder, columns
@@ -25,7 +26,6 @@ from dreamloop.paths import prompts_folder
 from dreamloop.prompts import SLOT, Phrases, fill, load_phrases
 
 TOPICS = "topics.toml"
-VALUES = "values: "  # begins the sections of values in words, by sort
 FEWEST_VALUES = 5  # that one phrasing has to have: as many as a list needs, and one that is not on it
 CONTRADICTED = "heard: contradicted"  # section of what an assistant may have said that is contradicted
 _ALIKE = ("accept", "push_back", "alternative")  # the k-th lines of these sections are written alike

@@ -51,5 +51,6 @@ def two_names(rng: random.Random) -> tuple[str, str]:
     return first, second
 
 
+VALUES = "values: "  # begins the sections of a book's own sorts, in words
 PAIRS: Mapping[str, Callable[[random.Random], tuple[str, str]]] = {"code": two_codes, "name": two_names}
 ONE: Mapping[str, Callable[[random.Random], str]] = {"code": code, "name": name}

@@ -12,7 +12,7 @@ import random
 
 from dreamloop.dream.axes import Draw
 from dreamloop.dream.grammar import expand
-from dreamloop.dream.invented import ONE, PAIRS
+from dreamloop.dream.invented import ONE, PAIRS, VALUES
 from dreamloop.dream.seeds import Seed, apart, columns, options
 from dreamloop.dream.topics import Topics
 from dreamloop.prompts import Phrases
@@ -56,7 +56,7 @@ def _two(sort: str, book: Phrases, rng: random.Random) -> tuple[str, str]:
     """Two different values; those in words are of one phrasing."""
     if sort in PAIRS:
         return PAIRS[sort](rng)
-    phrasing = rng.choice(book[f"values: {sort}"])
+    phrasing = rng.choice(book[f"{VALUES}{sort}"])
     right = wrong = expand(phrasing, rng)
     while wrong == right:
         wrong = expand(phrasing, rng)
@@ -64,7 +64,7 @@ def _two(sort: str, book: Phrases, rng: random.Random) -> tuple[str, str]:
 
 
 def _one(sort: str, book: Phrases, rng: random.Random) -> str:
-    return ONE[sort](rng) if sort in ONE else expand(rng.choice(book[f"values: {sort}"]), rng)
+    return ONE[sort](rng) if sort in ONE else expand(rng.choice(book[f"{VALUES}{sort}"]), rng)
 
 
 def quotes(draw: Draw, _: Phrases, topics: Topics) -> Seed:
