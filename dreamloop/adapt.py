@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dreamloop.config import Adapt, Config
+from dreamloop.config import Config
 from dreamloop.course.budget import due
 from dreamloop.course.kinds import kept
 from dreamloop.course.lesson import Lesson, as_configured, lesson
@@ -60,10 +60,10 @@ def applied(config: Config, tonight: Plan) -> Config:
 
 
 def _betas(usual: Recipe, tonight: Plan) -> dict[str, float]:
-    """Further apart are only kinds that are found: others are still searched for, and what people said is not what
-    dreams show."""
+    """Further apart are only kinds that the plan names: others are still searched for, and what people said is not
+    what dreams show."""
     own = dict(usual.beta_pattern)
-    return {**own, **{kind: own.get(kind, usual.beta) / tonight.distance for kind in tonight.found}}
+    return {**own, **{kind: own.get(kind, usual.beta) / tonight.distance for kind in tonight.further}}
 
 
 def _may_move(config: Config, tonight: Plan) -> float:
@@ -119,7 +119,7 @@ def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config)
     caution = round(mean(lambda dose: dose.caution), 3)
     rate = round(mean(lambda dose: dose.caution * dose.rate) / caution, 3)
     pace = round(mean(lambda dose: dose.caution * dose.rate * dose.pace) / (caution * rate), 3)
-    by_then = tuple(kind for kind in config.night.kinds if any(kind in dose.found for dose, _ in had))
+    by_then = tuple(kind for kind in config.night.kinds if any(kind in dose.further for dose, _ in had))
     distance = max(dose.distance for dose, _ in had)
     average = "As those nights had it, on average over their pairs."
     told = {
@@ -133,7 +133,7 @@ def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config)
         replace(one, value=told[one.knob][0], why=told[one.knob][1]) if one.knob in told else one
         for one in tonight.choices
     )
-    return replace(tonight, rate=rate, caution=caution, pace=pace, found=by_then, distance=distance, choices=choices)
+    return replace(tonight, rate=rate, caution=caution, pace=pace, further=by_then, distance=distance, choices=choices)
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, taught: Lesson) -> Plan:
@@ -152,11 +152,11 @@ def _recipe(act: Act, why: str, course: Course, config: Config, taught: Lesson) 
         Choice("kinds", ", ".join(taught.kinds) or "none", taught.why_kinds),
         Choice("bare dreams", ", ".join(taught.bare) or "none", taught.why_bare),
         Choice("dream.technical_share", f"{taught.technical_share:g}", taught.why_technical),
-        Choice("finetune.beta", _further(taught.found, knobs.found_distance), _why_further(taught.found, knobs)),
+        Choice("finetune.beta", _further(taught.further, knobs.found_distance), taught.why_further),
     )
     return Plan(
-        act, behavioural, rate, course.caution, taught.pace, taught.found, knobs.found_distance, course.replay, weight,
-        taught.technical_share, taught.kinds, taught.bare, practised, choices,
+        act, behavioural, rate, course.caution, taught.pace, taught.further, knobs.found_distance, course.replay,
+        weight, taught.technical_share, taught.kinds, taught.bare, practised, choices,
     )  # fmt: skip
 
 
@@ -167,10 +167,3 @@ def _why_rate(rate: float, pace: float) -> str:
 
 def _further(kinds: Sequence[str], distance: float) -> str:
     return f"÷{distance:g} for {', '.join(kinds)}" if kinds and distance > 1 else "×1"
-
-
-def _why_further(kinds: Sequence[str], knobs: Adapt) -> str:
-    far = f"{knobs.found_gain:g} nats per token further apart than by the base"
-    if not kinds:
-        return f"As configured, until fresh twins of a kind are surely {far}."
-    return f"Fresh twins are {far}; to be decided right they have to outgrow its own liking for a reply."

@@ -141,7 +141,7 @@ class Finetune(Section):
     )
     beta_pattern: dict[str, Positive] = Field(
         {}, examples=[{"notes": 0.35}], description="Betas of dreamed pairs of a kind, instead of beta; those of kinds "
-        "that are found the plan divides by adapt.found_distance.",
+        "that are found the plan divides by adapt.found_distance once nothing is searched for beside them.",
     )  # fmt: skip
     loss_type: Literal["sigmoid", "ipo", "robust"] = Field(
         "ipo",
@@ -360,8 +360,8 @@ class Adapt(Section):
         2.0,
         ge=1,
         le=4,
-        description="Times as far apart as configured the two replies of such a kind are then taught to be, by 'ipo': "
-        "its beta is divided by it.",
+        description="Times as far apart as configured the two replies of such a kind are taught to be, by 'ipo', once "
+        "nothing is searched for beside it: its beta is divided by it.",
     )
     found_pace: float = Field(
         0.5, gt=0, le=1, description="Factor on DPO's rate once all kinds that are taught are found."

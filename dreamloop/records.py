@@ -588,7 +588,7 @@ class Dose:
     rate: float
     caution: float
     pace: float = 1.0
-    found: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
     distance: float = 1.0
 
 
@@ -652,8 +652,8 @@ class Plan:
     """What tonight does: a ``rebase`` learns the nights that were kept once more, from the base.
 
     ``behavioural`` are preference pairs, ``rate`` the factor on DPO's learning rate, ``caution`` that on SFT's as well,
-    ``pace`` one on DPO's alone. ``found`` are kinds that are far enough apart by now, and their replies are to be
-    ``distance`` times as far apart as configured: DPO's beta is divided by it. ``replay_share`` is the share of general
+    ``pace`` one on DPO's alone. ``further`` are kinds that are found by now, and their replies are to be ``distance``
+    times as far apart as configured: DPO's beta is divided by it. ``replay_share`` is the share of general
     examples, ``push_back_weight`` what a wrong direction's pair weighs where a right one's weighs 1, ``kinds`` those
     that are dreamed for training, ``bare`` those of them whose dreams have nothing around what they are about, and
     ``technical_share`` of the dreams are code, arithmetic and reasoning. ``practised`` are the abilities that fell,
@@ -665,7 +665,7 @@ class Plan:
     rate: float
     caution: float
     pace: float
-    found: tuple[str, ...]
+    further: tuple[str, ...]
     distance: float
     replay_share: float
     push_back_weight: float

@@ -10,7 +10,7 @@ from histories import BARE, CONFIG, KINDS, night, nights, shown, why
 from dreamloop.adapt import applied, plan
 from dreamloop.config import Adapt, Config, Finetune, Night
 from dreamloop.finetune.recipe import recipe_of
-from dreamloop.records import Plan, Standing
+from dreamloop.records import Dose, Plan, Standing
 
 
 def test_the_first_night_is_as_configured_and_every_choice_has_a_sentence() -> None:
@@ -37,9 +37,9 @@ def test_what_is_found_is_taught_twice_as_far_apart_at_half_of_dpo_s_rate() -> N
     one = Config(night=Night(kinds=("dates",)))
     slight = [night(n, learned=0.03, shown=shown(16, twins=16, decided=2, gained=0.1)) for n in range(1, 6)]
     searched = plan(slight, one, BARE)  # told apart, as a base may do by itself, and by little
-    assert (searched.found, searched.pace) == ((), 1.0)
+    assert (searched.further, searched.pace) == ((), 1.0)
     found = plan(FOUND, one, BARE)  # 0.5 - 1.645 * 0.2 / 4 = 0.42
-    assert (found.found, found.distance, found.pace) == (("dates",), 2.0, 0.5)
+    assert (found.further, found.distance, found.pace) == (("dates",), 2.0, 0.5)
     assert "decided right" in why(found, "finetune.beta")
     assert "found" in why(found, "finetune.dpo_learning_rate")
     before, then = (recipe_of(applied(one, tonight).finetune, 0) for tonight in (plan([], one, BARE), found))
@@ -58,19 +58,33 @@ def test_what_is_found_stays_so_until_it_is_surely_not() -> None:
     one = Config(night=Night(kinds=("dates",)))
     gains = (0.36, 0.5, 0.1, 0.05)  # each by 0.2 more or less, so that the means are known to 0.08
     past = [night(n, shown=shown(16, 16, decided=2, gained=gain, spread=0.2)) for n, gain in enumerate(gains, 1)]
-    assert [bool(plan(past[:n], one, BARE).found) for n in range(5)] == [False, False, True, True, False]
-    assert not plan(past[2:3], one, BARE).found
+    assert [bool(plan(past[:n], one, BARE).further) for n in range(5)] == [False, False, True, True, False]
+    assert not plan(past[2:3], one, BARE).further
     few = night(1, shown=shown(4, 4, gained=2.0))
-    assert not plan([few], one, BARE).found
+    assert not plan([few], one, BARE).further
 
 
-def test_a_kind_that_is_searched_for_beside_one_that_is_found_has_long_steps_and_the_usual_distance() -> None:
+def test_what_is_found_goes_no_further_while_another_kind_is_searched_for_beside_it() -> None:
     two = Config(night=Night(kinds=("dates", "sums")))
     both = [*shown(16, twins=16, decided=2, gained=0.5), *shown(8, twins=16, kind="sums")]
-    tonight = plan([night(n, learned=0.03, shown=both) for n in range(1, 3)], two, BARE)
-    assert (tonight.kinds, tonight.found, tonight.bare) == (("dates", "sums"), ("dates",), ("sums",))
-    assert tonight.pace == 1.0
+    past = [night(n, learned=0.03, shown=both) for n in range(1, 3)]
+    tonight = plan(past, two, BARE)
+    assert (tonight.kinds, tonight.further, tonight.bare) == (("dates", "sums"), (), ("sums",))
+    assert tonight.pace == 1.0  # long steps: there is something to search for
+    assert applied(two, tonight).finetune.beta_pattern == {}
+    assert why(tonight, "finetune.beta").startswith("dates waits until sums is found, too")
+
+
+def test_what_went_further_apart_stays_so_beside_a_kind_that_is_searched_for_later() -> None:
+    two = Config(night=Night(kinds=("dates", "sums")))
+    both = [*shown(16, twins=16, decided=2, gained=0.5), *shown(8, twins=16, kind="sums")]
+    further = Dose(50, 50, 2.0, 1.0, 0.5, ("dates",), 2.0)
+    tonight = plan([night(1, learned=0.03, shown=both, dose=further)], two, BARE)
     assert applied(two, tonight).finetune.beta_pattern == {"dates": 0.35}
+    assert why(tonight, "finetune.beta") == "What went further stays so."
+    for in_vain in (night(1, "reverted", dose=further), night(1, learned=0.03, dose=replace(further, distance=1.0))):
+        past = [in_vain, night(2, learned=0.03, shown=both)]
+        assert not plan(past, two, BARE).further
 
 
 def test_who_wants_no_greater_distance_can_have_that() -> None:

@@ -41,7 +41,8 @@ SELECT night,
     (SELECT coalesce(json_array_length(report, '$.trained'), json_extract(plan, '$.behavioural'))
         FROM trainings WHERE trainings.night = endings.night),
     json_extract(plan, '$.behavioural'), json_extract(plan, '$.rate'), json_extract(plan, '$.caution'),
-    coalesce(json_extract(plan, '$.pace'), 1.0), coalesce(json_extract(plan, '$.found'), '[]'),
+    coalesce(json_extract(plan, '$.pace'), 1.0),
+    coalesce(json_extract(plan, '$.further'), json_extract(plan, '$.found'), '[]'),
     coalesce(json_extract(plan, '$.distance'), 1.0)
 FROM endings LEFT JOIN plans USING (night) LEFT JOIN models USING (night) ORDER BY night
 """  # noqa: S608 - the constant above

@@ -35,7 +35,7 @@ SELECT night, history.outcome, coalesce(scale, 1.0),
     coalesce(json_extract(plan, '$.caution'), 1.0),
     change, coalesce(base_low > 0, 0),
     coalesce(json_extract(plan, '$.pace'), 1.0),
-    CASE WHEN json_array_length(plan, '$.found') > 0 THEN json_extract(plan, '$.distance') ELSE 1.0 END
+    CASE WHEN json_array_length(plan, '$.further') > 0 THEN json_extract(plan, '$.distance') ELSE 1.0 END
 FROM history LEFT JOIN plans USING (night)
     LEFT JOIN (SELECT night, max(attempt) AS attempt FROM trials GROUP BY night) AS last USING (night)
     LEFT JOIN trials USING (night, attempt)

@@ -89,7 +89,7 @@ def test_a_rebase_asks_of_each_kind_the_distance_that_it_had_and_of_all_the_mean
     tonight = plan([searched, found, later], CONFIG, BARE)
     # over 100 pairs each: cautions 2 / 3, with rates (1 + 4 + 1) / 3, with paces (1 + 2 + 1) / 3
     assert (tonight.caution, tonight.rate, tonight.pace) == pytest.approx((2 / 3, 3.0, 2 / 3), abs=2e-3)
-    assert (tonight.found, tonight.distance) == (("notes",), 2.0)
+    assert (tonight.further, tonight.distance) == (("notes",), 2.0)
     knobs = applied(CONFIG, tonight).finetune
     assert knobs.beta_pattern == {"notes": 0.35}
     assert knobs.dpo_learning_rate == pytest.approx(4e-4 / 3, rel=1e-2)

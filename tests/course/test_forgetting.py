@@ -55,7 +55,7 @@ def test_what_only_practises_an_ability_is_not_waited_for() -> None:
     assert (before.kinds, before.bare, before.pace) == (("notes", "code"), ("notes", "code"), 1.0)
     tonight = plan([night(1, shown=[*far, near[1]], more=fell)], some, standing)
     assert (tonight.kinds, tonight.practised) == (("notes", "lists", "code"), ("code",))
-    assert (tonight.found, tonight.pace, tonight.bare) == (("notes", "lists"), 0.5, ())
+    assert (tonight.further, tonight.pace, tonight.bare) == (("notes", "lists"), 0.5, ())
     assert tonight.technical_share == 0.15  # 0.4 - 0.25
     assert applied(some, tonight).dream.technical_share == some.dream.technical_share  # of dreams that teach nothing
     assert "practises" in why(tonight, "dream.technical_share")

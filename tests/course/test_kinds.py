@@ -106,12 +106,13 @@ def test_where_all_is_found_that_is_taught_as_many_more_are_searched_for_beside_
     four = plan([both], CONFIG, surveyed)
     assert set(four.kinds) >= {"notes", "lists", "entries"}
     assert len(four.kinds) == 4
-    assert {*four.found, *four.bare} == {*four.kinds}
+    assert (set(four.kinds) - {*four.bare}, four.further) == ({"notes", "lists"}, ())
     assert four.pace == 1.0
     held_back = plan([both, night(2, "inconclusive")], CONFIG, surveyed)
     assert set(held_back.kinds) == {"notes", "lists"}  # the next step is smaller, and spread over no more
     every = plan([night(1, shown=far(*four.kinds))], CONFIG, surveyed)
-    assert (set(every.kinds), every.pace) == (set(four.kinds), 0.5)  # four are brought to their end before others come
+    assert set(every.kinds) == set(four.kinds)  # they are brought to their end before others come
+    assert (every.further, every.pace) == (every.kinds, 0.5)
 
 
 def test_what_was_begun_is_not_left_for_what_is_found_without_being_taught() -> None:

@@ -169,11 +169,11 @@ class School:
         )
         shown = [self.shown(kind, 16 if kind in kinds else 1, kind in kinds, tonight) for kind in KINDS]
         planned = tonight.behavioural
-        dose = Dose(planned, planned, tonight.rate, tonight.caution, tonight.pace, tonight.found, tonight.distance)
+        dose = Dose(planned, planned, tonight.rate, tonight.caution, tonight.pace, tonight.further, tonight.distance)
         return night(number, outcome, learned, 8, scale or 1.0, [lost], shown, dose=dose, shown_worse=0 < scale < 1)
 
     def end(self, kind: str, tonight: Plan) -> float:
-        return min(self.most, self.full * (tonight.distance if kind in tonight.found else 1.0))
+        return min(self.most, self.full * (tonight.distance if kind in tonight.further else 1.0))
 
     def at(self, kind: str) -> float:
         return self.skill.get(kind, 0.0)

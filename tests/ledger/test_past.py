@@ -198,16 +198,27 @@ def test_a_training_that_broke_off_had_the_dose_that_was_planned(ledger: Ledger)
 
 def test_a_plan_from_before_there_was_a_pace_had_the_usual_one(ledger: Ledger) -> None:
     before = ended(ledger)
-    old = {name: what for name, what in asdict(PLAN).items() if name not in {"pace", "found", "distance"}}
+    old = {name: what for name, what in asdict(PLAN).items() if name not in {"pace", "further", "distance"}}
     ledger.db.execute("INSERT INTO plans VALUES (?, ?)", [before, json.dumps(old)])
     ledger.db.conn.commit()
-    found = replace(PLAN, behavioural=50, rate=2.0, pace=0.5, found=("sums", "notes"), distance=2.0)
+    found = replace(PLAN, behavioural=50, rate=2.0, pace=0.5, further=("sums", "notes"), distance=2.0)
     after = stacked(ledger, None, found)
     for night in (before, after):
         ledger.record_broken(night, recipe_of(Finetune(), 0), [], [], [])
     assert [one.dose for one in ledger.past()] == [
         Dose(20, 20, 1.0, 1.0), Dose(50, 50, 2.0, 1.0, 0.5, ("sums", "notes"), 2.0)
     ]  # fmt: skip
+
+
+def test_what_older_plans_called_found_was_taught_further_apart(ledger: Ledger) -> None:
+    old = asdict(replace(PLAN, distance=2.0))
+    del old["further"]
+    old["found"] = ["notes"]
+    one = ended(ledger)
+    ledger.db.execute("INSERT INTO plans VALUES (?, ?)", [one, json.dumps(old)])
+    ledger.db.conn.commit()
+    ledger.record_broken(one, recipe_of(Finetune(), 0), [], [], [])
+    assert [past.dose for past in ledger.past()] == [Dose(20, 20, 1.0, 1.0, 1.0, ("notes",), 2.0)]
 
 
 def test_nights_behind_which_a_person_went_back_are_taken_back_and_those_behind_a_rebase_are_not(
