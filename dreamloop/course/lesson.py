@@ -59,9 +59,9 @@ def _further(
     """Why, and which kinds are to go further apart: those that are found, once nothing is searched for beside them.
 
     What a night shifts elsewhere grows with the distance that it goes. Seen: a step that searched for two kinds and
-    took two that were found twice as far shifted accepting by 0.07 nats per token where nothing was taught, and without
-    that distance not at all, while it taught the two new ones nearly as much. What went further already stays: asked
-    for less, 'ipo' would pull it back.
+    took two that were found twice as far took 0.07 nats per token from the gate's accept margins, without that distance
+    0.03, and taught the two new ones nearly as much. What went further already stays: asked for less, 'ipo' would pull
+    it back.
     """
     far = f"{config.adapt.found_gain:g} nats per token further apart than by the base"
     found = tuple(kind for kind in worth.kinds if kind in worth.found)
