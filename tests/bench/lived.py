@@ -47,9 +47,9 @@ ORDER BY night
 @dataclass(frozen=True)
 class LivedNight:
     """One night: ``scale`` of its step judged last, the plan's factors on the learning rates and, where any kind was
-    found, the distance, ``learned`` nats per token by which fresh scenarios were told apart better than the day before
-    (None where nothing was judged), ``surely`` whether they were surely told apart better than by the base, and what
-    the gate measured of what ``served`` afterwards."""
+    to go further apart, the distance, ``learned`` nats per token by which fresh scenarios were told apart better than
+    the day before (None where nothing was judged), ``surely`` whether they were surely told apart better than by the
+    base, and what the gate measured of what ``served`` afterwards."""
 
     number: int
     outcome: str
