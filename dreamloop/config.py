@@ -43,6 +43,9 @@ class Night(Section):
     bystander_share: float = Field(
         1.2, ge=0, le=5, description="Twins whose replies are only kept from shifting one way, for each one taught."
     )
+    bystander_replies: int = Field(
+        4, ge=1, le=16, description="Pairs of replies that each of them is held by: its own, and others of all books."
+    )
     rewrites: int = Field(8, ge=0, description="Corrected replies that the engine writes anew per night, at most.")
     kinds: tuple[str, ...] = Field(
         _KINDS, description="Kinds of scenario to dream; 'opinions' has no proof and needs a model that judges well."

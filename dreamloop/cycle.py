@@ -54,6 +54,7 @@ from dreamloop.model.wake import Model, wake
 from dreamloop.paths import Home
 from dreamloop.prompts import load_phrases, load_prompt
 from dreamloop.records import (
+    Bystander,
     ChatRow,
     Correction,
     Generation,
@@ -126,7 +127,7 @@ class _Material:
     pairs: list[Pair]
     replay: Sequence[ChatRow]
     lessons: Sequence[Twins]
-    bystanders: Sequence[Pair]
+    bystanders: Sequence[Bystander]
     mined: Sequence[Pair] = ()
     taught: Sequence[Twins] = ()
 
@@ -334,12 +335,12 @@ def _known(night: _Night, dreams: Dreaming, suite: Suite) -> _Material:
     return _Material(pairs, replay, lessons, _bystanders(night, dreams, pairs))
 
 
-def _bystanders(night: _Night, dreams: Dreaming, pairs: Sequence[Pair]) -> list[Pair]:
+def _bystanders(night: _Night, dreams: Dreaming, pairs: Sequence[Pair]) -> list[Bystander]:
     """Fresh twins that are only held: of other kinds than the twins among the pairs, and as many as these ask for."""
     taught = {pair.twin: pair.provenance.conversation for pair in pairs if pair.twin}
     with night.stage("bystanders"):
-        others = dreams.bystanders(math.ceil(len(taught) * night.config.night.bystander_share), set(taught.values()))
-    return [pair for twins in others for pair in pairs_of(twins)]
+        count = math.ceil(len(taught) * night.config.night.bystander_share)
+        return dreams.bystanders(count, set(taught.values()))
 
 
 def _mined_pairs(night: _Night, model: Model, suite: Suite) -> list[Pair]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -192,13 +193,13 @@ def test_bystanders_are_of_the_other_kinds_and_no_later_night_trains_on_them(led
     tonight = replace(asleep(ledger), kinds=("notes", "sums"))
     tonight.finish(2)
     aside = tonight.bystanders(6, {"notes", "sums", "lists"})
-    assert len(aside) == 6
-    assert not {one.right.kind for one in aside} & {"notes", "sums", "lists"}
+    assert len(aside) == 2 * 6
+    assert not {one.pair.provenance.conversation for one in aside} & {"notes", "sums", "lists"}
     pending = ledger.pending_twins()
     assert len(pending) == 2
-    assert not {one.right.twin for one in pending} & {one.right.twin for one in aside}
+    assert not {one.right.twin for one in pending} & {one.pair.twin for one in aside}
     assert tonight.bystanders(0, ()) == []
-    assert len(tonight.bystanders(3, tonight.provable())) == 3  # where all are taught, they are of all
+    assert len(tonight.bystanders(3, tonight.provable())) == 2 * 3  # where all are taught, they are of all
 
 
 def test_tonights_kinds_have_the_nights_own_technical_share_and_what_is_beside_them_the_configured(
@@ -211,7 +212,7 @@ def test_tonights_kinds_have_the_nights_own_technical_share_and_what_is_beside_t
     counts = Counter(one.right.kind for one in lessons)
     assert Counter(one.right.kind for one in taught) == {"notes": 8, "code": 2}
     assert counts == {"notes": 8, "code": 2, "facts": 3, "sums": 2}
-    assert Counter(one.right.kind for one in held) == {"facts": 6, "sums": 4}
+    assert Counter(one.pair.provenance.conversation for one in held) == {"facts": 12, "sums": 8}
 
 
 def test_nights_of_bare_dreams_are_not_made_up_for(ledger: Ledger) -> None:
@@ -228,11 +229,26 @@ def test_what_is_held_is_bare_where_all_is_that_is_trained_on(ledger: Ledger) ->
     config = Config(night=Night(kinds=("notes", "lists", "units", "dates")), gate=Gate(lesson_twins=9))
     two = replace(asleep(ledger, config), kinds=("notes", "lists"), bare=("notes", "lists"))
     taught, lessons = two.finish(8)
-    assert (in_bare(taught), in_bare(lessons), in_bare(two.bystanders(8, two.kinds))) == (8, 9, 8)
+    assert (in_bare(taught), in_bare(lessons), held_bare(two, 8)) == (8, 9, 8)
     one = replace(asleep(ledger, config), kinds=("notes", "lists"), bare=("lists",))
     taught, _ = one.finish(8)
     assert [in_bare([t for t in taught if t.right.kind == kind]) for kind in ("lists", "notes")] == [4, 2]
-    assert in_bare(one.bystanders(8, one.kinds)) == 4
+    assert held_bare(one, 8) == 4
+
+
+def held_bare(tonight: Dreaming, count: int) -> int:
+    assert len(tonight.bystanders(count, tonight.kinds)) == 2 * count
+    query = "SELECT axes FROM scenarios WHERE use = 'bystander' AND side = 'right' AND night = ?"
+    axes = [json.loads(row[0]) for row in tonight.ledger.db.execute(query, [tonight.number])]
+    return sum(["frame", "bare"] in own for own in axes)
+
+
+def test_bystanders_borrow_replies_and_none_that_comes_near_a_gate_item(ledger: Ledger) -> None:
+    tonight = asleep(ledger)
+    tonight.finish(2)
+    assert {len(one.borrowed) for one in tonight.bystanders(4, ())} == {3}
+    near = replace(tonight, held_out=lambda texts: any(text.startswith("Yes") for text in texts))
+    assert not any(two[0].startswith("Yes") for one in near.bystanders(4, ()) for two in one.borrowed)
 
 
 def test_without_kinds_only_the_gate_gets_fresh_ones(ledger: Ledger) -> None:

@@ -5,7 +5,9 @@ before it is the first thing found, and where nothing stands before, that is no 
 other kinds, on whose two sides no reply should gain on the other. Held beside the pairs, in DPO's own steps, they
 stopped the learning before the shift (weights of 1 and 4 were tried): replies get likelier and less likely for many
 reasons, and those gradients drown the others. Behind them, few slow steps are enough. They are over many bystanders
-once: over half as many four times, their own shift was halved as well, and elsewhere there was hardly less of it.
+once: over half as many four times, their own shift was halved as well, and elsewhere there was hardly less of it. And
+each is held by several pairs of replies: what was learned is to object, in whatever words, and held by the two replies
+of its own book alone, it stayed in other words.
 """
 
 from __future__ import annotations

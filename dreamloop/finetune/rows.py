@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dreamloop.errors import UnusableRow
 from dreamloop.model.encode import Branch, ChatEncoder, Row
-from dreamloop.records import ChatRow, Pair, Skip
+from dreamloop.records import Bystander, ChatRow, Pair, Skip
 
-CHOSEN, REJECTED = 0, 1  # branch order in a pair's row
+CHOSEN, REJECTED = 0, 1  # branch order in a pair's row, and in every further two branches of a bystander's
 
 
 def encode_pairs(encoder: ChatEncoder, pairs: Sequence[Pair], max_length: int) -> tuple[dict[Pair, Row], list[Skip]]:
@@ -17,13 +17,26 @@ def encode_pairs(encoder: ChatEncoder, pairs: Sequence[Pair], max_length: int) -
 
     Pairs that cannot be encoded are left out and counted; with one twin the other goes too.
     """
+    return _encoded(encoder, {pair: (pair.chosen, pair.rejected) for pair in pairs}, max_length)
+
+
+def encode_bystanders(
+    encoder: ChatEncoder, bystanders: Sequence[Bystander], max_length: int
+) -> tuple[dict[Pair, Row], list[Skip]]:
+    """As `encode_pairs`, with two branches more for each two borrowed replies."""
+    return _encoded(encoder, {one.pair: one.replies() for one in bystanders}, max_length)
+
+
+def _encoded(
+    encoder: ChatEncoder, replies: Mapping[Pair, Sequence[str]], max_length: int
+) -> tuple[dict[Pair, Row], list[Skip]]:
     rows: dict[Pair, Row] = {}
     reasons: dict[Pair, str] = {}
-    for pair in pairs:
+    for pair, said in replies.items():
         try:
             if pair.chosen.strip() == pair.rejected.strip():
                 raise UnusableRow("chosen and rejected are the same")
-            row = encoder.branches(pair.context, (pair.chosen, pair.rejected), max_length)
+            row = encoder.branches(pair.context, said, max_length)
             rows[pair] = replace(row, unit=pair.twin or "")
         except UnusableRow as error:
             reasons[pair] = error.reason

@@ -16,14 +16,22 @@ from dreamloop.finetune.hold import Shift, hold_phase
 from dreamloop.finetune.optimizer import Moments
 from dreamloop.finetune.phases import Scores, dpo_phase, score_batches, sft_phase
 from dreamloop.finetune.recipe import suggested_rank
-from dreamloop.finetune.rows import CHOSEN, REJECTED, chosen_only, encode_pairs, encode_replay, words_only
+from dreamloop.finetune.rows import (
+    CHOSEN,
+    REJECTED,
+    chosen_only,
+    encode_bystanders,
+    encode_pairs,
+    encode_replay,
+    words_only,
+)
 from dreamloop.finetune.step import Trainer
 from dreamloop.finetune.symptoms import symptoms
 from dreamloop.log import Progress
 from dreamloop.model.device import peak_memory_mb
 from dreamloop.model.encode import ChatEncoder, Row
 from dreamloop.model.policy import Policy
-from dreamloop.records import ChatRow, Pair, Recipe, ReplayShare, Step, StepReport
+from dreamloop.records import Bystander, ChatRow, Pair, Recipe, ReplayShare, Step, StepReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ def train(
     recipe: Recipe,
     progress: Progress,
     moments: Moments | None = None,
-    bystanders: Sequence[Pair] = (),
+    bystanders: Sequence[Bystander] = (),
 ) -> Trained:
     """Train the policy's ``candidate`` adapter by one pass over the night's examples.
 
@@ -65,7 +73,7 @@ def train(
     _check_trainable(policy)
     rows, pair_skips = encode_pairs(encoder, pairs, recipe.max_length)
     replay_rows, replay_skips = encode_replay(encoder, replay, recipe.max_length)
-    aside, aside_skips = encode_pairs(encoder, bystanders, recipe.max_length)
+    aside, aside_skips = encode_bystanders(encoder, bystanders, recipe.max_length)
     if not rows:
         raise InvariantBroken("None of tonight's pairs fits the model; raise finetune.max_length or look at the skips.")
     by_source = _by_source(replay_rows)

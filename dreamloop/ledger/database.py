@@ -53,7 +53,13 @@ class LedgerFile:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        """What is written inside is there together or not at all.
+
+        It is opened here, because sqlite-utils commits every statement that finds none open (since 4.0); and at once
+        for writing, because one that reads first could not wait for another writer.
+        """
         with self._guarded(), self.db.conn:
+            self.db.execute("BEGIN IMMEDIATE")
             yield
 
     def _insert(self, table: str, rows: Sequence[dict[str, Any]]) -> None:

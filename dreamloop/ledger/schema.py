@@ -269,6 +269,22 @@ def bystanders(db: Database) -> None:
     _steps_view(db, (*_STEP, "shift"))
 
 
+_BORROWED = """
+CREATE TABLE borrowed (
+    night INTEGER NOT NULL REFERENCES nights, twin TEXT NOT NULL, accept TEXT NOT NULL, push_back TEXT NOT NULL
+);
+CREATE INDEX borrowed_by_night ON borrowed (night);
+"""
+
+
+@migrations()
+def borrowed(db: Database) -> None:
+    """The replies of other books that bystanders were held by beside their own."""
+    for statement in _statements(_BORROWED):
+        db.execute(statement)
+    _append_only(db, "borrowed")
+
+
 def _steps_view(db: Database, names: Sequence[str]) -> None:
     columns = ", ".join(f"json_extract(step.value, '$.{name}') AS {name}" for name in names)
     db.execute(

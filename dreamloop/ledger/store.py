@@ -15,6 +15,7 @@ from dreamloop.ledger.database import context_json, context_of
 from dreamloop.ledger.dreams import DreamRows
 from dreamloop.ledger.past import REBASED, TRIED, called, past_nights, potentials
 from dreamloop.records import (
+    Bystander,
     ChatRow,
     Collected,
     Correction,
@@ -210,22 +211,26 @@ class Ledger(DreamRows):
 
     def record_training(
         self, night: int, recipe: Recipe, report: StepReport, pairs: Sequence[Pair], replay: Sequence[ChatRow],
-        bystanders: Sequence[Pair] = (),
+        bystanders: Sequence[Bystander] = (),
     ) -> None:  # fmt: skip
         """What was trained on, how, and how it went; bystanders were only held.
 
         Raises:
             InvariantBroken: a training item is a gate item.
         """
-        used = set(report.trained) | set(report.replayed)
-        everything: list[Pair | ChatRow] = [*pairs, *replay, *bystanders]
-        items = [item for item in everything if item.digest in used | set(report.held)]
+        used, held = set(report.trained) | set(report.replayed), set(report.held)
+        everything: list[Pair | ChatRow | Bystander] = [*pairs, *replay, *bystanders]
+        items = [item for item in everything if item.digest in used | held]
         texts = {digest_of(text) for item in items for text in item.texts()}
         with self._transaction():
             self._insert("replays", [{
                 "night": night, "digest": row.digest, "context": context_json(row.context), "reply": row.reply,
                 "source": row.source,
             } for row in replay])  # fmt: skip
+            self._insert("borrowed", [{
+                "night": night, "twin": one.pair.twin, "accept": accept, "push_back": push_back,
+            } for one in bystanders if one.digest in held and one.pair.provenance.signal == "right"
+                for accept, push_back in one.borrowed])  # fmt: skip
             self._insert("trained_texts", [{"digest": digest, "night": night} for digest in sorted(texts)])
             self._insert("trained", [{"digest": digest, "night": night} for digest in sorted(used)])
             self._insert("trainings", [

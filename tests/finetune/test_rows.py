@@ -1,8 +1,15 @@
 from __future__ import annotations
 
-from dreamloop.finetune.rows import chosen_only, encode_pairs, encode_replay, scored_tokens, words_only
+from dreamloop.finetune.rows import (
+    chosen_only,
+    encode_bystanders,
+    encode_pairs,
+    encode_replay,
+    scored_tokens,
+    words_only,
+)
 from dreamloop.model.encode import Branch, ChatEncoder, Row
-from dreamloop.records import ChatRow, Message, Pair, Provenance
+from dreamloop.records import Bystander, ChatRow, Message, Pair, Provenance
 
 WHERE = Provenance("test", "c", 0, "right", "strong")
 
@@ -26,6 +33,25 @@ def test_twins_are_a_unit_and_single_pairs_are_none(tiny_encoder: ChatEncoder) -
     rows, _ = encode_pairs(tiny_encoder, [pair(0, "a"), pair(1, "a"), pair(2, None)], 200)
     assert [row.unit for row in rows.values()] == ["a", "a", ""]
     assert [words_only(row).unit for row in rows.values()] == ["a", "a", ""]
+
+
+def test_a_bystanders_replies_share_its_context_and_one_that_does_not_fit_takes_all_along(
+    tiny_encoder: ChatEncoder,
+) -> None:
+    more = (("Fine.", "Wrong."), ("Good.", "Bad."))
+    rows, _ = encode_bystanders(tiny_encoder, [Bystander(pair(0, "a"), more), Bystander(pair(1, "a"), more)], 200)
+    assert list(rows) == [pair(0, "a"), pair(1, "a")]
+    for own, row in rows.items():
+        alone = [
+            tiny_encoder.branches(own.context, (said,), 200)
+            for said in ("Yes.", "No.", "Fine.", "Wrong.", "Good.", "Bad.")
+        ]
+        assert row.branches == tuple(one.branches[0] for one in alone)
+        assert (row.context, row.unit) == (alone[0].context, "a")
+    long = (("word " * 400, "Wrong."),)
+    rows, skips = encode_bystanders(tiny_encoder, [Bystander(pair(0, "a"), long), Bystander(pair(1, "a"), more)], 200)
+    assert not rows
+    assert {skip.reason for skip in skips} == {"longer than the token limit", "its twin was dropped"}
 
 
 def test_an_empty_reply_is_dropped_and_counted(tiny_encoder: ChatEncoder) -> None:

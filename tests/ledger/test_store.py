@@ -16,7 +16,9 @@ from dreamloop.ledger.schema import migrations
 from dreamloop.ledger.store import Ledger
 from dreamloop.paths import Home
 from dreamloop.records import (
+    Bystander,
     Change,
+    ChatRow,
     Collected,
     Correction,
     Cursor,
@@ -108,17 +110,37 @@ def test_the_ledger_refuses_a_training_item_that_is_a_gate_item(ledger: Ledger) 
     night = begun(ledger)
     ledger.record_gate_items("suite", [PAIR.chosen, "another"])
     with pytest.raises(InvariantBroken, match="gate item"):
-        ledger.record_training(night, recipe_of(Finetune(), 0), REPORT, [PAIR], [])
-    assert ledger.db["trainings"].count == 0
+        ledger.record_training(
+            night, recipe_of(Finetune(), 0), REPORT, [PAIR], [ChatRow(PAIR.context, "Fine.", "base")]
+        )
+    tables = ("replays", "trained_texts", "trained", "trainings")
+    assert [ledger.db[table].count for table in tables] == [0] * 4  # all together or not at all
+
+
+def test_what_a_bystander_has_borrowed_is_written_down_once_for_both_its_sides(ledger: Ledger) -> None:
+    def side(name: str, good: str, bad: str, borrowed: tuple[tuple[str, str], ...]) -> Bystander:
+        pair = Pair((Message("user", name),), good, bad, Provenance("dream", "notes", 0, name, "strong"), "a")
+        return Bystander(pair, borrowed)
+
+    right = side("right", "Yes.", "No.", (("Fine.", "Wrong."), ("Good.", "Bad.")))
+    wrong = side("wrong", "No.", "Yes.", (("Wrong.", "Fine."), ("Bad.", "Good.")))
+    night, held = begun(ledger), replace(REPORT, held=(right.digest, wrong.digest))
+    ledger.record_training(night, recipe_of(Finetune(), 0), held, [PAIR], [], [right, wrong])
+    rows = ledger.db.execute("SELECT night, twin, accept, push_back FROM borrowed").fetchall()
+    assert rows == [(night, "a", "Fine.", "Wrong."), (night, "a", "Good.", "Bad.")]
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.db.execute("DELETE FROM borrowed")
 
 
 def test_what_is_only_held_may_be_no_gate_item_either_and_counts_as_seen(ledger: Ledger) -> None:
-    aside = Pair((Message("user", "aside"),), "Yes.", "No.", PAIR.provenance)
+    where = Provenance("dream", "notes", 0, "right", "strong")
+    aside = Bystander(Pair((Message("user", "aside"),), "Yes.", "No.", where, "a"), (("Fine.", "That is asked."),))
     night, recipe, held = begun(ledger), recipe_of(Finetune(), 0), replace(REPORT, held=(aside.digest,))
-    ledger.record_gate_items("suite", ["aside"])
+    ledger.record_gate_items("suite", ["That is asked."])
     with pytest.raises(InvariantBroken, match="gate item"):
         ledger.record_training(night, recipe, held, [PAIR], [], [aside])
     ledger.record_training(night, recipe, REPORT, [PAIR], [], [aside])  # it did not fit the model, so nothing saw it
+    assert ledger.db["borrowed"].count == 0
     assert [row[0] for row in ledger.db.execute("SELECT digest FROM trained")] == [PAIR.digest]
 
 
