@@ -125,7 +125,7 @@ def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config)
     told = {
         "night.behavioural": (f"up to {config.adapt.rebase_pairs}", "All that was kept, the latest first."),
         "finetune.dpo_learning_rate": (f"×{rate * pace:.3g}", average),
-        "finetune.beta": (_further(by_then, distance), "As far apart as any of those nights asked."),
+        "finetune.beta": (_beta(by_then, distance), "As far apart as any of those nights asked."),
         "learning rates of what teaches": (f"×{caution:g}", average),
         "kinds": ("as they were", "What was learned is learned again."),
     }
@@ -152,7 +152,7 @@ def _recipe(act: Act, why: str, course: Course, config: Config, taught: Lesson) 
         Choice("kinds", ", ".join(taught.kinds) or "none", taught.why_kinds),
         Choice("bare dreams", ", ".join(taught.bare) or "none", taught.why_bare),
         Choice("dream.technical_share", f"{taught.technical_share:g}", taught.why_technical),
-        Choice("finetune.beta", _further(taught.further, knobs.found_distance), taught.why_further),
+        Choice("finetune.beta", _beta(taught.further, knobs.found_distance), taught.why_further),
     )
     return Plan(
         act, behavioural, rate, course.caution, taught.pace, taught.further, knobs.found_distance, course.replay,
@@ -165,5 +165,5 @@ def _why_rate(rate: float, pace: float) -> str:
     return rises if pace == 1 else f"{rises} What is taught is found, so at ×{pace:g} of that, which shifts less."
 
 
-def _further(kinds: Sequence[str], distance: float) -> str:
+def _beta(kinds: Sequence[str], distance: float) -> str:
     return f"÷{distance:g} for {', '.join(kinds)}" if kinds and distance > 1 else "×1"
