@@ -44,7 +44,10 @@ class Night(Section):
         1.2, ge=0, le=5, description="Twins whose replies are only kept from shifting one way, for each one taught."
     )
     bystander_replies: int = Field(
-        4, ge=1, le=16, description="Pairs of replies that each of them is held by: its own, and others of all books."
+        4,
+        ge=1,
+        le=16,
+        description="Pairs of replies that each of them is held by: its own, and others from the books of night.kinds.",
     )
     rewrites: int = Field(8, ge=0, description="Corrected replies that the engine writes anew per night, at most.")
     kinds: tuple[str, ...] = Field(
@@ -132,8 +135,8 @@ class Finetune(Section):
         None, examples=[2.5e-5], description="Peak rate of the phase that takes shifts back. Unset: 1/4 of DPO's."
     )
     hold_batch: Count = Field(
-        16,
-        description="Pairs per step of that phase: what bystanders have in common shows over many of them, and steps "
+        8,
+        description="Bystanders per step of that phase: what they have in common shows over many of them, and steps "
         "by few shift as much as they take back.",
     )
     beta: Positive | None = Field(

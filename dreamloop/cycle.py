@@ -54,7 +54,6 @@ from dreamloop.model.wake import Model, wake
 from dreamloop.paths import Home
 from dreamloop.prompts import load_phrases, load_prompt
 from dreamloop.records import (
-    Bystander,
     ChatRow,
     Correction,
     Generation,
@@ -127,7 +126,7 @@ class _Material:
     pairs: list[Pair]
     replay: Sequence[ChatRow]
     lessons: Sequence[Twins]
-    bystanders: Sequence[Bystander]
+    bystanders: Sequence[Pair]
     mined: Sequence[Pair] = ()
     taught: Sequence[Twins] = ()
 
@@ -335,7 +334,7 @@ def _known(night: _Night, dreams: Dreaming, suite: Suite) -> _Material:
     return _Material(pairs, replay, lessons, _bystanders(night, dreams, pairs))
 
 
-def _bystanders(night: _Night, dreams: Dreaming, pairs: Sequence[Pair]) -> list[Bystander]:
+def _bystanders(night: _Night, dreams: Dreaming, pairs: Sequence[Pair]) -> list[Pair]:
     """Fresh twins that are only held: of other kinds than the twins among the pairs, and as many as these ask for."""
     taught = {pair.twin: pair.provenance.conversation for pair in pairs if pair.twin}
     with night.stage("bystanders"):

@@ -7,6 +7,7 @@ the ledger at once; a night that breaks off leaves its twins to the next one.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from dreamloop.config import Config
 from dreamloop.dream.author import EngineAuthor, load_prompts
 from dreamloop.dream.axes import Coverage
 from dreamloop.dream.books import Shelf, book_folders, load_shelves
-from dreamloop.dream.borrowed import bystanders_of, lendable
+from dreamloop.dream.borrowed import held_pairs
 from dreamloop.dream.diversity import diversity, falling, known_values
 from dreamloop.dream.kinds import SEEDERS, UNPROVEN
 from dreamloop.dream.novelty import Novelty
@@ -26,7 +27,7 @@ from dreamloop.errors import UnusableRow
 from dreamloop.ledger.store import Ledger
 from dreamloop.log import Progress
 from dreamloop.model.engine import Writer
-from dreamloop.records import Bystander, Context, Dreamed, Skip, Twins, Use
+from dreamloop.records import Context, Dreamed, Pair, Skip, Twins, Use
 
 _OTHERS = 1 / 3  # of the lessons are of kinds that are not trained tonight
 _PROVABLE = tuple(kind for kind in SEEDERS if kind not in UNPROVEN)
@@ -92,16 +93,16 @@ class Dreaming:
         self._note_diversity(self._shelves(self.config.night.kinds or _PROVABLE))
         return self.ready[:count], lessons
 
-    def bystanders(self, count: int, taught: Collection[str]) -> list[Bystander]:
-        """Both sides of so many fresh twins of kinds that are not ``taught``, or of all where all are.
+    def bystanders(self, count: int, taught: Collection[str]) -> list[Pair]:
+        """Fresh twins of kinds that are not ``taught``, or of all where all are, so many; comes after `finish`.
 
-        They borrow replies from the books of all kinds. Comes after `finish`.
+        Each has ``night.bystander_replies`` pairs of replies, and two pairs for each of them.
         """
         provable = self.provable()
         others = [kind for kind in provable if kind not in taught] or provable
         twins = self._dream(count, others, "bystander", self.seed + 5, None).twins
-        lent = lendable(self._shelves(provable), self.held_out)
-        return bystanders_of(twins, lent, self.config.night.bystander_replies, self.seed + 6)
+        rng = random.Random(self.seed + 6)
+        return held_pairs(twins, self._shelves(provable), self.config.night.bystander_replies, self.held_out, rng)
 
     def _lessons(self) -> list[Twins]:
         """Most are of tonight's kinds, so that a few nights show what these learn; some ask what became of the others.

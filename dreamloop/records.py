@@ -118,31 +118,6 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Bystander:
-    """One side of twins that nothing is taught about, and the replies that may not shift there.
-
-    ``borrowed`` are further ones, of other books, chosen before rejected as the pair's own; the twin's other side has
-    the same in the other order.
-    """
-
-    pair: Pair
-    borrowed: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """The pair's."""
-        return self.pair.digest
-
-    def replies(self) -> tuple[str, ...]:
-        """All replies, a chosen one before each rejected one."""
-        return (self.pair.chosen, self.pair.rejected, *(reply for two in self.borrowed for reply in two))
-
-    def texts(self) -> tuple[str, ...]:
-        """Every message and all replies."""
-        return (*self.pair.texts(), *(reply for two in self.borrowed for reply in two))
-
-
-@dataclass(frozen=True, slots=True)
 class Correction:
     """A reply that its user corrected in words; the chosen side is still to be written."""
 
@@ -446,9 +421,9 @@ class StepReport:
 
     ``ranks`` and ``gains`` are the distinct ranks and factors on B·A that LoRA's layers really have, none with full
     weights; ``suggested_rank`` is what the number of examples asks for. ``replayed`` are the general rows that a step
-    has used, ``held`` bystanders' own pairs and ``shift_before`` and ``shift_after`` by how much one of two replies had
-    gained on the other on both sides, None without any. ``resumed`` are the phases that went on with carried moments.
-    ``tokens_per_s`` is that of the steps.
+    has used, ``held`` bystanders' pairs, several of each, ``bystanders`` how many these were and ``shift_before`` and
+    ``shift_after`` by how much one of two replies had gained on the other on both sides, None without any. ``resumed``
+    are the phases that went on with carried moments. ``tokens_per_s`` is that of the steps.
     """
 
     steps: tuple[Step, ...]
@@ -456,6 +431,7 @@ class StepReport:
     trained: tuple[str, ...]
     replayed: tuple[str, ...]
     held: tuple[str, ...]
+    bystanders: int
     skips: tuple[Skip, ...]
     replay_share: ReplayShare
     trainable_parameters: int

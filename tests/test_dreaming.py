@@ -193,13 +193,13 @@ def test_bystanders_are_of_the_other_kinds_and_no_later_night_trains_on_them(led
     tonight = replace(asleep(ledger), kinds=("notes", "sums"))
     tonight.finish(2)
     aside = tonight.bystanders(6, {"notes", "sums", "lists"})
-    assert len(aside) == 2 * 6
-    assert not {one.pair.provenance.conversation for one in aside} & {"notes", "sums", "lists"}
+    assert len(aside) == 2 * 4 * 6  # sides, replies, twins
+    assert not {one.provenance.conversation for one in aside} & {"notes", "sums", "lists"}
     pending = ledger.pending_twins()
     assert len(pending) == 2
-    assert not {one.right.twin for one in pending} & {one.pair.twin for one in aside}
+    assert not {one.right.twin for one in pending} & {one.twin for one in aside}
     assert tonight.bystanders(0, ()) == []
-    assert len(tonight.bystanders(3, tonight.provable())) == 2 * 3  # where all are taught, they are of all
+    assert len(tonight.bystanders(3, tonight.provable())) == 2 * 4 * 3  # where all are taught, they are of all
 
 
 def test_tonights_kinds_have_the_nights_own_technical_share_and_what_is_beside_them_the_configured(
@@ -212,7 +212,7 @@ def test_tonights_kinds_have_the_nights_own_technical_share_and_what_is_beside_t
     counts = Counter(one.right.kind for one in lessons)
     assert Counter(one.right.kind for one in taught) == {"notes": 8, "code": 2}
     assert counts == {"notes": 8, "code": 2, "facts": 3, "sums": 2}
-    assert Counter(one.pair.provenance.conversation for one in held) == {"facts": 12, "sums": 8}
+    assert Counter(one.provenance.conversation for one in held) == {"facts": 8 * 6, "sums": 8 * 4}
 
 
 def test_nights_of_bare_dreams_are_not_made_up_for(ledger: Ledger) -> None:
@@ -237,18 +237,22 @@ def test_what_is_held_is_bare_where_all_is_that_is_trained_on(ledger: Ledger) ->
 
 
 def held_bare(tonight: Dreaming, count: int) -> int:
-    assert len(tonight.bystanders(count, tonight.kinds)) == 2 * count
+    assert len({one.twin for one in tonight.bystanders(count, tonight.kinds)}) == count
     query = "SELECT axes FROM scenarios WHERE use = 'bystander' AND side = 'right' AND night = ?"
     axes = [json.loads(row[0]) for row in tonight.ledger.db.execute(query, [tonight.number])]
     return sum(["frame", "bare"] in own for own in axes)
 
 
-def test_bystanders_borrow_replies_and_none_that_comes_near_a_gate_item(ledger: Ledger) -> None:
+def test_nothing_is_lent_to_bystanders_that_comes_near_a_gate_item(ledger: Ledger) -> None:
     tonight = asleep(ledger)
     tonight.finish(2)
-    assert {len(one.borrowed) for one in tonight.bystanders(4, ())} == {3}
     near = replace(tonight, held_out=lambda texts: any(text.startswith("Yes") for text in texts))
-    assert not any(two[0].startswith("Yes") for one in near.bystanders(4, ()) for two in one.borrowed)
+    assert Counter(Counter(one.twin for one in tonight.bystanders(4, ())).values()) == {8: 4}
+    own = {(row[0], row[1]) for row in ledger.db.execute("SELECT accept, push_back FROM scenarios")}
+    asked = [one for one in near.bystanders(4, ()) if one.provenance.signal == "right"]
+    lent = [one.chosen for one in asked if (one.chosen, one.rejected) not in own]
+    assert lent
+    assert not any(reply.startswith("Yes") for reply in lent)
 
 
 def test_without_kinds_only_the_gate_gets_fresh_ones(ledger: Ledger) -> None:

@@ -6,8 +6,8 @@ other kinds, on whose two sides no reply should gain on the other. Held beside t
 stopped the learning before the shift (weights of 1 and 4 were tried): replies get likelier and less likely for many
 reasons, and those gradients drown the others. Behind them, few slow steps are enough. They are over many bystanders
 once: over half as many four times, their own shift was halved as well, and elsewhere there was hardly less of it. And
-each is held by several pairs of replies: what was learned is to object, in whatever words, and held by the two replies
-of its own book alone, it stayed in other words.
+each is held by several pairs of replies: what is found is to object, in any words, and of bystanders that were held by
+the two replies of their own book alone, a night kept half of the shift in other words.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ UNNOTICED = 0.05
 class Shift(NamedTuple):
     """By how much bystanders' replies have gained on each other, on both sides alike, against the base.
 
-    Nats per token, root mean square over twins, before and after they were held; the same where that was left alone or
-    did not help and was undone.
+    Nats per token, root mean square over twins and what they are held by, before and after they were held; the same
+    where that was left alone or did not help and was undone.
     """
 
     before: float
@@ -53,7 +53,8 @@ def hold_phase(trainer: Trainer, rows: Mapping[Pair, Row]) -> Shift:
     """
     recipe, policy = trainer.recipe, trainer.policy
     policy.set_dropout("candidate", 0.0)
-    batches = twin_batches(rows, recipe.hold_batch, recipe.seed)
+    pairs_each = math.ceil(len(rows) / len({pair.twin for pair in rows}))
+    batches = twin_batches(rows, recipe.hold_batch * pairs_each, recipe.seed)
     start, reference = score_both(trainer, rows, batches)
     before = _shift(rows, start, reference)
     if before < UNNOTICED:

@@ -169,7 +169,9 @@ class KlAnchor:
 
 
 class Bystanders:
-    """Twins that are not taught, whose replies may not both shift one way: mean of `shared_shifts` over twins.
+    """Twins that are not taught, whose replies may not both shift one way: mean of `losses.shared_shift` over units.
+
+    A unit is both sides of one bystander with the same two replies.
 
     ``references`` are the rows' branches as the base scores them.
     """
@@ -178,7 +180,7 @@ class Bystanders:
         self.rows, self.references = rows, references
 
     def loss(self, policy: Policy, packs: Sequence[Pack]) -> Tensor:
-        """Summed over the packs' twins, divided by all."""
+        """Summed over the packs' units, divided by all."""
         pieces, _ = _by_row(policy, packs)
         return torch.stack(shared_shifts(self.rows, pieces, self.references)).sum() / len(units(self.rows))
 
@@ -190,24 +192,17 @@ class Bystanders:
 def shared_shifts(
     rows: Sequence[Row], scores: Mapping[int, Sequence[Tensor]], references: Sequence[Sequence[Tensor]]
 ) -> list[Tensor]:
-    """`losses.shared_shift` of each scored twin, from per-token means; the mean over all two replies it is held by.
+    """`losses.shared_shift` of each scored twin, from per-token means.
 
     Args:
         rows: all twins. scores: of some of them, whole twins, their branches' log-probs by the row's number.
         references: of all of them, the same under the reference.
     """
-    logits = {row: _logits(own, references[row]) for row, own in scores.items()}
-    return [
-        torch.stack([losses.shared_shift(sides) for sides in zip(logits[one], logits[other], strict=True)]).mean()
-        for one, other in units(rows)
-        if one in logits
-    ]
-
-
-def _logits(branches: Sequence[Tensor], reference: Sequence[Tensor]) -> list[Tensor]:
-    """One of every two branches."""
-    twos = [(branches[k : k + 2], reference[k : k + 2]) for k in range(0, len(branches), 2)]
-    return [losses.held_logit("ipo", _two(own), _two(was, own), dpop_lambda=0.0) for own, was in twos]
+    logits = {
+        row: losses.held_logit("ipo", _two(own), _two(references[row], own), dpop_lambda=0.0)
+        for row, own in scores.items()
+    }
+    return [losses.shared_shift((logits[one], logits[other])) for one, other in units(rows) if one in logits]
 
 
 def _two(branches: Sequence[Tensor], like: Sequence[Tensor] = ()) -> losses.Two:

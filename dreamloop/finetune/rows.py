@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from dreamloop.errors import UnusableRow
 from dreamloop.model.encode import Branch, ChatEncoder, Row
-from dreamloop.records import Bystander, ChatRow, Pair, Skip
+from dreamloop.records import ChatRow, Pair, Skip
 
-CHOSEN, REJECTED = 0, 1  # branch order in a pair's row, and in every further two branches of a bystander's
+CHOSEN, REJECTED = 0, 1  # branch order in a pair's row
 
 
 def encode_pairs(encoder: ChatEncoder, pairs: Sequence[Pair], max_length: int) -> tuple[dict[Pair, Row], list[Skip]]:
@@ -17,32 +18,36 @@ def encode_pairs(encoder: ChatEncoder, pairs: Sequence[Pair], max_length: int) -
 
     Pairs that cannot be encoded are left out and counted; with one twin the other goes too.
     """
-    return _encoded(encoder, {pair: (pair.chosen, pair.rejected) for pair in pairs}, max_length)
-
-
-def encode_bystanders(
-    encoder: ChatEncoder, bystanders: Sequence[Bystander], max_length: int
-) -> tuple[dict[Pair, Row], list[Skip]]:
-    """As `encode_pairs`, with two branches more for each two borrowed replies."""
-    return _encoded(encoder, {one.pair: one.replies() for one in bystanders}, max_length)
-
-
-def _encoded(
-    encoder: ChatEncoder, replies: Mapping[Pair, Sequence[str]], max_length: int
-) -> tuple[dict[Pair, Row], list[Skip]]:
     rows: dict[Pair, Row] = {}
     reasons: dict[Pair, str] = {}
-    for pair, said in replies.items():
+    for pair in pairs:
         try:
             if pair.chosen.strip() == pair.rejected.strip():
                 raise UnusableRow("chosen and rejected are the same")
-            row = encoder.branches(pair.context, said, max_length)
+            row = encoder.branches(pair.context, (pair.chosen, pair.rejected), max_length)
             rows[pair] = replace(row, unit=pair.twin or "")
         except UnusableRow as error:
             reasons[pair] = error.reason
     lost = {pair.twin for pair in reasons if pair.twin}
     reasons |= {pair: "its twin was dropped" for pair in rows if pair.twin in lost}
     return {pair: row for pair, row in rows.items() if pair not in reasons}, _counted(reasons.values())
+
+
+def encode_bystanders(
+    encoder: ChatEncoder, bystanders: Sequence[Pair], max_length: int
+) -> tuple[dict[Pair, Row], list[Skip]]:
+    """As `encode_pairs`, but a bystander's sides have several pairs of replies, and the k-th of both are a unit.
+
+    Two replies that cannot be encoded on one side are left out on both, and what else the bystander is held by stays.
+    """
+    met: Counter[tuple[str | None, str]] = Counter()
+    alone: list[Pair] = []
+    for pair in bystanders:
+        side = pair.twin, pair.provenance.signal
+        alone.append(replace(pair, twin=f"{pair.twin}/{met[side]}"))
+        met[side] += 1
+    rows, skips = encode_pairs(encoder, alone, max_length)
+    return {pair: rows[one] for pair, one in zip(bystanders, alone, strict=True) if one in rows}, skips
 
 
 def encode_replay(

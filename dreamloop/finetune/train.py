@@ -31,7 +31,7 @@ from dreamloop.log import Progress
 from dreamloop.model.device import peak_memory_mb
 from dreamloop.model.encode import ChatEncoder, Row
 from dreamloop.model.policy import Policy
-from dreamloop.records import Bystander, ChatRow, Pair, Recipe, ReplayShare, Step, StepReport
+from dreamloop.records import ChatRow, Pair, Recipe, ReplayShare, Step, StepReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def train(
     recipe: Recipe,
     progress: Progress,
     moments: Moments | None = None,
-    bystanders: Sequence[Bystander] = (),
+    bystanders: Sequence[Pair] = (),
 ) -> Trained:
     """Train the policy's ``candidate`` adapter by one pass over the night's examples.
 
@@ -62,7 +62,8 @@ def train(
         recipe: every knob, and the seed.
         progress: where to show the steps.
         moments: those of the generation that is continued.
-        bystanders: twins that nothing is taught about; what that shifted between their replies is taken back.
+        bystanders: twins that nothing is taught about, each with several pairs of replies; what was shifted between
+            these is taken back.
 
     Raises:
         InvariantBroken: one of the promises 1, 2, 4 or 6 of the training step does not hold.
@@ -96,6 +97,7 @@ def train(
         trained=tuple(pair.digest for pair in rows),
         replayed=tuple(used),
         held=tuple(pair.digest for pair in aside),
+        bystanders=len({pair.twin for pair in aside}),
         skips=(
             *pair_skips,
             *replay_skips,

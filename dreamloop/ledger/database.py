@@ -58,9 +58,10 @@ class LedgerFile:
         It is opened here, because sqlite-utils commits every statement that finds none open (since 4.0); and at once
         for writing, because one that reads first could not wait for another writer.
         """
-        with self._guarded(), self.db.conn:
+        with self._guarded():
             self.db.execute("BEGIN IMMEDIATE")
-            yield
+            with self.db.conn:
+                yield
 
     def _insert(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
         """Inside a transaction; what is already there under its key stays as it is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -45,8 +45,7 @@ class DreamRows(LedgerFile):
         """Twins recorded after a row, for the novelty index: the second one's row, text, both digests, their name."""
         query = f"SELECT rowid, digest, {_SCENARIO} FROM scenarios WHERE rowid > ? ORDER BY rowid"  # noqa: S608
         with self._guarded():
-            rows = iter(self.db.execute(query, [row]))
-            for right, wrong in zip(rows, rows, strict=True):  # recorded one behind the other
+            for right, wrong in _together(self.db.execute(query, [row]), twin=5):
                 twins = Twins(_scenario(right[2:]), _scenario(wrong[2:]))
                 yield wrong[0], twins.text(), (right[1], wrong[1], twins.right.twin)
 
@@ -55,22 +54,22 @@ class DreamRows(LedgerFile):
 
         What broke several nights that took it up is left alone.
         """
-        rows = iter(self._rows(
+        rows = self._rows(
             f"SELECT {_SCENARIO} FROM scenarios WHERE use = 'training' "  # noqa: S608 - column names from above
             f"AND night NOT IN {TRIED} "
             f"AND twin NOT IN (SELECT twin FROM taken_up WHERE night IN {TRIED}) AND twin NOT IN "
             f"(SELECT twin FROM taken_up GROUP BY twin HAVING count(*) >= {_TRIES}) ORDER BY rowid"
-        ))  # fmt: skip
-        return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in zip(rows, rows, strict=True)]
+        )
+        return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in _together(rows, twin=3)]
 
     def twins_of(self, night: int) -> list[Twins]:
         """The twins that a night trained on, its own and those it took up, those of later nights first."""
-        rows = iter(self._rows(
+        rows = self._rows(
             f"SELECT {_SCENARIO} FROM scenarios WHERE use = 'training' AND ? IN (SELECT night FROM trainings) "  # noqa: S608 - column names from above
             "AND (night = ? OR twin IN (SELECT twin FROM taken_up WHERE night = ?)) ORDER BY night DESC, rowid",
             [night] * 3,
-        ))  # fmt: skip
-        return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in zip(rows, rows, strict=True)]
+        )
+        return [Twins(_scenario(right), _scenario(wrong)) for right, wrong in _together(rows, twin=3)]
 
     def take_up(self, night: int, twins: Sequence[Twins]) -> None:
         """Twins of an earlier night that this night means to train on."""
@@ -90,6 +89,20 @@ class DreamRows(LedgerFile):
         names = ("words", "distinct_2", "distinct_3", "entropy", "refused")
         rows = self._rows(f"SELECT {', '.join(names)} FROM diversity ORDER BY night")  # noqa: S608 - names from above
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _together(rows: Iterable[Any], twin: int) -> Iterator[tuple[Any, Any]]:
+    """Both sides of twins, which were recorded one behind the other; ``twin`` is the place of their name.
+
+    A side without its other is passed over: a write that broke off could leave one while writes were not held together.
+    """
+    waiting = None
+    for row in rows:
+        if waiting is not None and waiting[twin] == row[twin]:
+            yield waiting, row
+            waiting = None
+        else:
+            waiting = row
 
 
 def _scenario_row(night: int, use: str, s: Scenario) -> dict[str, Any]:

@@ -269,20 +269,20 @@ def bystanders(db: Database) -> None:
     _steps_view(db, (*_STEP, "shift"))
 
 
-_BORROWED = """
-CREATE TABLE borrowed (
+_HELD = """
+CREATE TABLE held (
     night INTEGER NOT NULL REFERENCES nights, twin TEXT NOT NULL, accept TEXT NOT NULL, push_back TEXT NOT NULL
 );
-CREATE INDEX borrowed_by_night ON borrowed (night);
+CREATE INDEX held_by_night ON held (night);
 """
 
 
 @migrations()
-def borrowed(db: Database) -> None:
-    """The replies of other books that bystanders were held by beside their own."""
-    for statement in _statements(_BORROWED):
+def held(db: Database) -> None:
+    """The replies that bystanders were held by, their own and those that books lent."""
+    for statement in _statements(_HELD):
         db.execute(statement)
-    _append_only(db, "borrowed")
+    _append_only(db, "held")
 
 
 def _steps_view(db: Database, names: Sequence[str]) -> None:

@@ -15,7 +15,6 @@ from dreamloop.ledger.database import context_json, context_of
 from dreamloop.ledger.dreams import DreamRows
 from dreamloop.ledger.past import REBASED, TRIED, called, past_nights, potentials
 from dreamloop.records import (
-    Bystander,
     ChatRow,
     Collected,
     Correction,
@@ -211,7 +210,7 @@ class Ledger(DreamRows):
 
     def record_training(
         self, night: int, recipe: Recipe, report: StepReport, pairs: Sequence[Pair], replay: Sequence[ChatRow],
-        bystanders: Sequence[Bystander] = (),
+        bystanders: Sequence[Pair] = (),
     ) -> None:  # fmt: skip
         """What was trained on, how, and how it went; bystanders were only held.
 
@@ -219,7 +218,7 @@ class Ledger(DreamRows):
             InvariantBroken: a training item is a gate item.
         """
         used, held = set(report.trained) | set(report.replayed), set(report.held)
-        everything: list[Pair | ChatRow | Bystander] = [*pairs, *replay, *bystanders]
+        everything: list[Pair | ChatRow] = [*pairs, *replay, *bystanders]
         items = [item for item in everything if item.digest in used | held]
         texts = {digest_of(text) for item in items for text in item.texts()}
         with self._transaction():
@@ -227,10 +226,9 @@ class Ledger(DreamRows):
                 "night": night, "digest": row.digest, "context": context_json(row.context), "reply": row.reply,
                 "source": row.source,
             } for row in replay])  # fmt: skip
-            self._insert("borrowed", [{
-                "night": night, "twin": one.pair.twin, "accept": accept, "push_back": push_back,
-            } for one in bystanders if one.digest in held and one.pair.provenance.signal == "right"
-                for accept, push_back in one.borrowed])  # fmt: skip
+            self._insert("held", [{
+                "night": night, "twin": pair.twin, "accept": pair.chosen, "push_back": pair.rejected,
+            } for pair in bystanders if pair.digest in held and pair.provenance.signal == "right"])  # fmt: skip
             self._insert("trained_texts", [{"digest": digest, "night": night} for digest in sorted(texts)])
             self._insert("trained", [{"digest": digest, "night": night} for digest in sorted(used)])
             self._insert("trainings", [

@@ -219,7 +219,7 @@ def _held(report: Row) -> list[str]:
     became = f"{after:.3f} after they were held" if after < before else "left as it is"
     return [
         f"elsewhere one reply had gained {before:.3f} nats/token on the other, right or wrong, in "
-        f"{len(report['held']) // 2} bystanders; {became}"
+        f"{report.get('bystanders', len(report['held']) // 2)} bystanders; {became}"
     ]
 
 

@@ -19,7 +19,7 @@ from dreamloop import paths
 from dreamloop.config import Config, Gate
 from dreamloop.dream.axes import Coverage
 from dreamloop.dream.books import load_shelves
-from dreamloop.dream.borrowed import bystanders_of, lendable
+from dreamloop.dream.borrowed import held_pairs
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import Dreamer, pairs_of
 from dreamloop.finetune.phases import sft_phase
@@ -44,7 +44,7 @@ from dreamloop.model.load import load_policy
 from dreamloop.model.policy import Adapter, Policy
 from dreamloop.model.wake import new_adapter
 from dreamloop.paths import Home, default_home
-from dreamloop.records import Bystander, Pair, Recipe, Twins
+from dreamloop.records import Pair, Recipe, Twins
 
 FRESH = 64  # twins that nothing trains on
 SHOWN = 32  # twins of those that were trained on, by which the gate tells a bias
@@ -76,8 +76,8 @@ def prepared(pairs: Sequence[Pair], way: str, seed: int) -> list[Pair]:
 
 
 def teach(
-    policy: Policy, encoder: ChatEncoder, pairs: Sequence[Pair], bystanders: Sequence[Bystander], pool: Path,
-    recipe: Recipe, way: str,
+    policy: Policy, encoder: ChatEncoder, pairs: Sequence[Pair], bystanders: Sequence[Pair], pool: Path, recipe: Recipe,
+    way: str,
 ) -> None:  # fmt: skip
     """One night's step."""
     replay = chat_rows(pool)[0][: replay_count(len(pairs), Config().night.replay_share)]
@@ -113,9 +113,9 @@ def run(cell: Cell, seed: int, known: Path, pool: Path, dtype: str) -> dict[str,
     twins = dreamed(cell.pairs // 2, cell.kinds, seed, held_out, novelty)
     untaught = [kind for kind in config.night.kinds if kind not in cell.kinds] or config.night.kinds
     held = math.ceil(len(twins) * (0.0 if cell.way == "nothing held" else config.night.bystander_share))
-    lent = lendable(load_shelves([paths.prompts_folder() / "dream"], ["en"], config.night.kinds), held_out)
-    aside = dreamed(held, untaught, 20_000 + seed, held_out, novelty)
-    bystanders = bystanders_of(aside, lent, config.night.bystander_replies, 20_000 + seed)
+    aside, rng = dreamed(held, untaught, 20_000 + seed, held_out, novelty), random.Random(20_000 + seed)
+    shelves = load_shelves([paths.prompts_folder() / "dream"], ["en"], config.night.kinds)
+    bystanders = held_pairs(aside, shelves, config.night.bystander_replies, held_out, rng)
     items = Items(suite, tuple(probes_of(fresh)), tuple(probes_of(twins[:SHOWN])))
     folder = str(ensure_bundled(Home(default_home()).models, Silent()))
     policy = load_policy(folder, dtype=dtype, pack_tokens=PACK)

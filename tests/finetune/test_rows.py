@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dreamloop.finetune.rows import (
     chosen_only,
     encode_bystanders,
@@ -9,7 +11,7 @@ from dreamloop.finetune.rows import (
     words_only,
 )
 from dreamloop.model.encode import Branch, ChatEncoder, Row
-from dreamloop.records import Bystander, ChatRow, Message, Pair, Provenance
+from dreamloop.records import ChatRow, Message, Pair, Provenance
 
 WHERE = Provenance("test", "c", 0, "right", "strong")
 
@@ -35,23 +37,22 @@ def test_twins_are_a_unit_and_single_pairs_are_none(tiny_encoder: ChatEncoder) -
     assert [words_only(row).unit for row in rows.values()] == ["a", "a", ""]
 
 
-def test_a_bystanders_replies_share_its_context_and_one_that_does_not_fit_takes_all_along(
+def test_each_pair_of_replies_of_a_bystander_is_a_unit_and_one_that_does_not_fit_is_left_out_on_both_sides(
     tiny_encoder: ChatEncoder,
 ) -> None:
-    more = (("Fine.", "Wrong."), ("Good.", "Bad."))
-    rows, _ = encode_bystanders(tiny_encoder, [Bystander(pair(0, "a"), more), Bystander(pair(1, "a"), more)], 200)
-    assert list(rows) == [pair(0, "a"), pair(1, "a")]
-    for own, row in rows.items():
-        alone = [
-            tiny_encoder.branches(own.context, (said,), 200)
-            for said in ("Yes.", "No.", "Fine.", "Wrong.", "Good.", "Bad.")
-        ]
-        assert row.branches == tuple(one.branches[0] for one in alone)
-        assert (row.context, row.unit) == (alone[0].context, "a")
-    long = (("word " * 400, "Wrong."),)
-    rows, skips = encode_bystanders(tiny_encoder, [Bystander(pair(0, "a"), long), Bystander(pair(1, "a"), more)], 200)
-    assert not rows
-    assert {skip.reason for skip in skips} == {"longer than the token limit", "its twin was dropped"}
+    def both(good: str, bad: str) -> list[Pair]:
+        right = Pair((Message("user", "one"),), good, bad, WHERE, "a")
+        return [right, Pair((Message("user", "other"),), bad, good, replace(WHERE, signal="wrong"), "a")]
+
+    own, long, more = both("Yes.", "No."), both("word " * 400, "Wrong."), both("Fine.", "Bad.")
+    rows, skips = encode_bystanders(tiny_encoder, [*own, *long, *more], 200)
+    assert list(rows) == [*own, *more]
+    units = [row.unit for row in rows.values()]
+    assert units[0] == units[1] != units[2] == units[3]
+    assert [replace(row, unit="") for row in rows.values()] == [
+        tiny_encoder.branches(pair.context, (pair.chosen, pair.rejected), 200) for pair in rows
+    ]
+    assert [(skip.reason, skip.count) for skip in skips] == [("longer than the token limit", 2)]
 
 
 def test_an_empty_reply_is_dropped_and_counted(tiny_encoder: ChatEncoder) -> None:

@@ -65,6 +65,16 @@ def test_the_index_can_be_made_from_the_ledger_from_any_row_on(ledger: Ledger) -
     assert ledger.last_dream() == rows[1][0]
 
 
+def test_a_side_that_a_broken_write_left_without_its_twin_is_passed_over(ledger: Ledger) -> None:
+    number = night(ledger)
+    ledger.record_dream(number, Dreamed((twins(1), twins(2), twins(3), twins(4)), ()), "training")
+    ledger.db.execute("DROP TRIGGER scenarios_no_delete")  # as ledgers of earlier versions may be
+    for twin, side in (("twin2", "wrong"), ("twin4", "wrong")):
+        ledger.db.execute("DELETE FROM scenarios WHERE twin = ? AND side = ?", [twin, side])
+    assert ledger.pending_twins() == [twins(1), twins(3)]
+    assert [text for _, text, _ in ledger.dreams_after(0)] == [twins(1).text(), twins(3).text()]
+
+
 def test_twins_of_a_night_that_broke_off_wait_until_a_night_has_trained_on_them(ledger: Ledger) -> None:
     broken = night(ledger)
     ledger.record_dream(broken, Dreamed((twins(1), twins(2)), ()), "training")

@@ -16,7 +16,6 @@ from dreamloop.ledger.schema import migrations
 from dreamloop.ledger.store import Ledger
 from dreamloop.paths import Home
 from dreamloop.records import (
-    Bystander,
     Change,
     ChatRow,
     Collected,
@@ -41,7 +40,8 @@ WILD = 'it\'s "quoted"; DROP TABLE nights; \x00 \N{SNOWMAN} {claim} <|im_end|>'
 PAIR = Pair((Message("system", "s"), Message("user", WILD)), "good", "bad", WHERE)
 CORRECTION = Correction((Message("user", "q"),), "first", "No, I asked.", WHERE)
 REPORT = StepReport(
-    steps=(), symptoms=(), trained=(PAIR.digest,), replayed=(), held=(), skips=(), replay_share=ReplayShare(0, 0, 0),
+    steps=(), symptoms=(), trained=(PAIR.digest,), replayed=(), held=(), bystanders=0, skips=(),
+    replay_share=ReplayShare(0, 0, 0),
     trainable_parameters=1, ranks=(8,), resumed=(), gains=(2.0,), suggested_rank=8, packing=1.0, pack_tokens=512,
     dpo_start_loss=0.69,
     chosen_before=0, chosen_after=0, margin_before=0, margin_after=0, shift_before=None, shift_after=None,
@@ -117,31 +117,36 @@ def test_the_ledger_refuses_a_training_item_that_is_a_gate_item(ledger: Ledger) 
     assert [ledger.db[table].count for table in tables] == [0] * 4  # all together or not at all
 
 
-def test_what_a_bystander_has_borrowed_is_written_down_once_for_both_its_sides(ledger: Ledger) -> None:
-    def side(name: str, good: str, bad: str, borrowed: tuple[tuple[str, str], ...]) -> Bystander:
-        pair = Pair((Message("user", name),), good, bad, Provenance("dream", "notes", 0, name, "strong"), "a")
-        return Bystander(pair, borrowed)
+def test_what_bystanders_were_held_by_is_written_down_once_for_both_sides(ledger: Ledger) -> None:
+    def pair(side: str, good: str, bad: str) -> Pair:
+        return Pair((Message("user", side),), good, bad, Provenance("dream", "notes", 0, side, "strong"), "a")
 
-    right = side("right", "Yes.", "No.", (("Fine.", "Wrong."), ("Good.", "Bad.")))
-    wrong = side("wrong", "No.", "Yes.", (("Wrong.", "Fine."), ("Bad.", "Good.")))
-    night, held = begun(ledger), replace(REPORT, held=(right.digest, wrong.digest))
-    ledger.record_training(night, recipe_of(Finetune(), 0), held, [PAIR], [], [right, wrong])
-    rows = ledger.db.execute("SELECT night, twin, accept, push_back FROM borrowed").fetchall()
-    assert rows == [(night, "a", "Fine.", "Wrong."), (night, "a", "Good.", "Bad.")]
+    aside = [pair("right", "Yes.", "No."), pair("wrong", "No.", "Yes."),
+             pair("right", "Fine.", "Bad."), pair("wrong", "Bad.", "Fine.")]  # fmt: skip
+    too_long = pair("right", "Good, good.", "Wrong.")
+    night, report = begun(ledger), replace(REPORT, held=tuple(one.digest for one in aside))
+    ledger.record_training(night, recipe_of(Finetune(), 0), report, [PAIR], [], [*aside, too_long])
+    rows = ledger.db.execute("SELECT night, twin, accept, push_back FROM held").fetchall()
+    assert rows == [(night, "a", "Yes.", "No."), (night, "a", "Fine.", "Bad.")]
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.db.execute("DELETE FROM borrowed")
+        ledger.db.execute("DELETE FROM held")
 
 
 def test_what_is_only_held_may_be_no_gate_item_either_and_counts_as_seen(ledger: Ledger) -> None:
-    where = Provenance("dream", "notes", 0, "right", "strong")
-    aside = Bystander(Pair((Message("user", "aside"),), "Yes.", "No.", where, "a"), (("Fine.", "That is asked."),))
+    aside = Pair((Message("user", "aside"),), "Yes.", "No.", PAIR.provenance)
     night, recipe, held = begun(ledger), recipe_of(Finetune(), 0), replace(REPORT, held=(aside.digest,))
-    ledger.record_gate_items("suite", ["That is asked."])
+    ledger.record_gate_items("suite", ["aside"])
     with pytest.raises(InvariantBroken, match="gate item"):
         ledger.record_training(night, recipe, held, [PAIR], [], [aside])
     ledger.record_training(night, recipe, REPORT, [PAIR], [], [aside])  # it did not fit the model, so nothing saw it
-    assert ledger.db["borrowed"].count == 0
+    assert ledger.db["held"].count == 0
     assert [row[0] for row in ledger.db.execute("SELECT digest FROM trained")] == [PAIR.digest]
+
+
+def test_what_is_written_within_what_is_written_together_is_refused_and_takes_all_back(ledger: Ledger) -> None:
+    with pytest.raises(StateError, match="transaction"), ledger._transaction():
+        ledger.begin("t", 0, "{}", {}, "m")
+    assert ledger.db["nights"].count == 0
 
 
 @pytest.mark.parametrize(
