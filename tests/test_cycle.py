@@ -37,7 +37,8 @@ def test_a_night_leaves_a_row_for_everything(home: Home, config: Config) -> None
     assert record.training is not None
     assert len(record.training["report"]["trained"]) == 20
     assert len(record.training["report"]["replayed"]) == 7
-    assert len(record.training["report"]["held"]) == 6 * 2  # for five taught twins
+    assert record.training["report"]["bystanders"] == 6  # for five taught twins
+    assert len(record.training["report"]["held"]) == 6 * 2 * 4
     assert sum(row["use"] == "bystander" for row in record.scenarios) == 6 * 2
     assert {row["name"] for row in record.measures} >= {"perplexity.prose", "probes.discrimination", "probes.auc"}
     evidence = sqlite3.connect(home.ledger).execute("SELECT count(*) FROM evidence").fetchone()[0]
