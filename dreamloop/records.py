@@ -422,8 +422,9 @@ class StepReport:
     ``ranks`` and ``gains`` are the distinct ranks and factors on B·A that LoRA's layers really have, none with full
     weights; ``suggested_rank`` is what the number of examples asks for. ``replayed`` are the general rows that a step
     has used, ``held`` bystanders' pairs, several of each, ``bystanders`` how many these were and ``shift_before`` and
-    ``shift_after`` by how much one of two replies had gained on the other on both sides, None without any. ``resumed``
-    are the phases that went on with carried moments. ``tokens_per_s`` is that of the steps.
+    ``shift_after`` by how much one of two replies had gained on the other on both sides, and ``hold_share`` how much of
+    the pass that takes it back was taken; None without any. ``resumed`` are the phases that went on with carried
+    moments. ``tokens_per_s`` is that of the steps.
     """
 
     steps: tuple[Step, ...]
@@ -448,6 +449,7 @@ class StepReport:
     margin_after: float
     shift_before: float | None
     shift_after: float | None
+    hold_share: float | None
     update_norm: float
     seconds: float
     tokens_per_s: float

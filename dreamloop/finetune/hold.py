@@ -8,6 +8,9 @@ reasons, and those gradients drown the others. Behind them, few slow steps are e
 once: over half as many four times, their own shift was halved as well, and elsewhere there was hardly less of it. And
 each is held by several pairs of replies: what is found is to object, in any words, and of bystanders that were held by
 the two replies of their own book alone, a night kept half of the shift in other words.
+
+AdamW's steps are as long as their rate, so a pass moves about as far whatever there is to take back. Where it went past
+the place where no reply has gained on the other, on average over all, it is cut short there.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ from typing import NamedTuple
 from dreamloop.errors import InvariantBroken
 from dreamloop.finetune.mix import twin_batches
 from dreamloop.finetune.optimizer import make_optimizer
-from dreamloop.finetune.parts import Bystanders, Part, shared_shifts
-from dreamloop.finetune.phases import Scores, score_batches, score_both
+from dreamloop.finetune.parts import Bystanders, Part, shared_gains
+from dreamloop.finetune.phases import Scores, pushes_back, score_batches, score_both
 from dreamloop.finetune.recipe import rate_factor
 from dreamloop.finetune.step import Trainer
 from dreamloop.model.encode import Row
+from dreamloop.model.policy import Snapshot
 from dreamloop.records import Pair
 
 # Nats per token. AdamW's steps are as long as their rate however small the gradient, so what nobody would notice is
@@ -35,12 +39,13 @@ UNNOTICED = 0.05
 class Shift(NamedTuple):
     """By how much bystanders' replies have gained on each other, on both sides alike, against the base.
 
-    Nats per token, root mean square over twins and what they are held by, before and after they were held; the same
-    where that was left alone or did not help and was undone.
+    Nats per token, root mean square over twins and what they are held by, before and after they were held. ``share`` is
+    how much of the pass was taken; none where the shift was left alone, or where the pass did not help and was undone.
     """
 
     before: float
     after: float
+    share: float
 
 
 def hold_phase(trainer: Trainer, rows: Mapping[Pair, Row]) -> Shift:
@@ -56,24 +61,38 @@ def hold_phase(trainer: Trainer, rows: Mapping[Pair, Row]) -> Shift:
     pairs_each = math.ceil(len(rows) / len({pair.twin for pair in rows}))
     batches = twin_batches(rows, recipe.hold_batch * pairs_each, recipe.seed)
     start, reference = score_both(trainer, rows, batches)
-    before = _shift(rows, start, reference)
+    gains = _gains(rows, start, reference)
+    before = _size(gains)
     if before < UNNOTICED:
-        return Shift(before, before)
+        return Shift(before, before, 0.0)
     unheld = policy.snapshot("candidate")
-    left = _held(trainer, rows, reference, batches)
-    if left < before:
-        return Shift(before, left)
+    after, share = _held(trainer, rows, reference, batches, unheld, fmean(gains))
+    if after < before:
+        return Shift(before, after, share)
     policy.place(unheld, unheld, 0.0)
-    return Shift(before, before)
+    return Shift(before, before, 0.0)
 
 
-def _held(trainer: Trainer, rows: Mapping[Pair, Row], reference: Scores, batches: Sequence[Sequence[Pair]]) -> float:
-    """The shift that the pass leaves; without end where it breaks."""
+def share_to_zero(before: float, after: float) -> float:
+    """How much of a straight way from one value to another is gone at zero; all of it where zero is not on the way."""
+    return before / (before - after) if before * after < 0 else 1.0
+
+
+def _held(
+    trainer: Trainer, rows: Mapping[Pair, Row], reference: Scores, batches: Sequence[Sequence[Pair]], unheld: Snapshot,
+    gained: float,
+) -> tuple[float, float]:  # fmt: skip
+    """The shift that the pass leaves, without end where it breaks, and how much of the pass was taken."""
     try:
         _pass(trainer, rows, reference, batches)
-        return _shift(rows, score_batches(trainer, rows, batches), reference)
+        gains = _gains(rows, score_batches(trainer, rows, batches), reference)
+        share = share_to_zero(gained, fmean(gains))
+        if share < 1:
+            trainer.policy.place(unheld, trainer.policy.snapshot("candidate"), share)
+            gains = _gains(rows, score_batches(trainer, rows, batches), reference)
+        return _size(gains), share
     except InvariantBroken:  # the step that broke is among the steps, and the symptoms tell of it
-        return math.inf
+        return math.inf, 0.0
 
 
 def _pass(trainer: Trainer, rows: Mapping[Pair, Row], reference: Scores, batches: Sequence[Sequence[Pair]]) -> None:
@@ -90,7 +109,13 @@ def _pass(trainer: Trainer, rows: Mapping[Pair, Row], reference: Scores, batches
             advance(1)
 
 
-def _shift(rows: Mapping[Pair, Row], scores: Scores, reference: Scores) -> float:
-    own = {number: scores[pair] for number, pair in enumerate(rows)}
-    squares = shared_shifts(list(rows.values()), own, [reference[pair] for pair in rows])
-    return math.sqrt(fmean(square.item() for square in squares))
+def _gains(rows: Mapping[Pair, Row], scores: Scores, reference: Scores) -> list[float]:
+    """By how much accepting gained on pushing back, of each bystander and two replies."""
+    pairs = sorted(rows, key=pushes_back)  # right sides first
+    own = {number: scores[pair] for number, pair in enumerate(pairs)}
+    gains = shared_gains([rows[pair] for pair in pairs], own, [reference[pair] for pair in pairs])
+    return [gain.item() for gain in gains]
+
+
+def _size(gains: Sequence[float]) -> float:
+    return math.sqrt(fmean(gain * gain for gain in gains))

@@ -90,10 +90,10 @@ def of_twins(
     return (1 - pairwise_share) * together + pairwise_share * (by_pair[0] + by_pair[1]) / sum(weights)
 
 
-def shared_shift(logits: Two) -> Tensor:
-    """((z - z')/2)²: how much likelier one of twins' two replies became on both sides, squared.
+def shared_gain(logits: Two) -> Tensor:
+    """(z - z')/2: by how much the first twin's chosen reply, which the second rejects, became likelier on both sides.
 
-    From logits of per-token means, in nats². What it does not see is how far the twins are told apart, (z + z')/2, so
+    From logits of per-token means, in nats. What it does not see is how far the twins are told apart, (z + z')/2, so
     twins that nothing is taught about may still come to be told apart.
     """
-    return ((logits[0] - logits[1]) / 2).square()
+    return (logits[0] - logits[1]) / 2

@@ -169,7 +169,8 @@ class KlAnchor:
 
 
 class Bystanders:
-    """Twins that are not taught, whose replies may not both shift one way: mean of `losses.shared_shift` over units.
+    """Twins that are not taught, whose replies may not both shift one way: mean over units of `losses.shared_gain`
+    squared.
 
     A unit is both sides of one bystander with the same two replies.
 
@@ -182,27 +183,27 @@ class Bystanders:
     def loss(self, policy: Policy, packs: Sequence[Pack]) -> Tensor:
         """Summed over the packs' units, divided by all."""
         pieces, _ = _by_row(policy, packs)
-        return torch.stack(shared_shifts(self.rows, pieces, self.references)).sum() / len(units(self.rows))
+        return torch.stack(shared_gains(self.rows, pieces, self.references)).square().sum() / len(units(self.rows))
 
     def facts(self, done: Done) -> Facts:
         """Nats per token, root mean square."""
         return Facts(shift=math.sqrt(done.loss))
 
 
-def shared_shifts(
+def shared_gains(
     rows: Sequence[Row], scores: Mapping[int, Sequence[Tensor]], references: Sequence[Sequence[Tensor]]
 ) -> list[Tensor]:
-    """`losses.shared_shift` of each scored twin, from per-token means.
+    """`losses.shared_gain` of each scored unit of two rows, from per-token means.
 
     Args:
-        rows: all twins. scores: of some of them, whole twins, their branches' log-probs by the row's number.
+        rows: whole units. scores: of some of them, whole units, their branches' log-probs by the row's number.
         references: of all of them, the same under the reference.
     """
     logits = {
         row: losses.held_logit("ipo", _two(own), _two(references[row], own), dpop_lambda=0.0)
         for row, own in scores.items()
     }
-    return [losses.shared_shift((logits[one], logits[other])) for one, other in units(rows) if one in logits]
+    return [losses.shared_gain((logits[one], logits[other])) for one, other in units(rows) if one in logits]
 
 
 def _two(branches: Sequence[Tensor], like: Sequence[Tensor] = ()) -> losses.Two:

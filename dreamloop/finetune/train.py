@@ -118,6 +118,7 @@ def train(
         margin_after=_margin(after),
         shift_before=shift.before if shift else None,
         shift_after=shift.after if shift else None,
+        hold_share=shift.share if shift else None,
         update_norm=policy.moved_since(trainer.start),
         seconds=time.monotonic() - started,
         tokens_per_s=trainer.accumulator.trunk_tokens / max(sum(step.seconds for step in trainer.steps), 1e-9),

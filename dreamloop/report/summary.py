@@ -216,7 +216,9 @@ def _held(report: Row) -> list[str]:
     if report.get("shift_before") is None:
         return []
     before, after = report["shift_before"], report["shift_after"]
-    became = f"{after:.3f} after they were held" if after < before else "left as it is"
+    share = report.get("hold_share", 1.0)
+    part = f" by {share:.0%} of a pass" if share < 1 else ""
+    became = f"{after:.3f} after they were held{part}" if after < before else "left as it is"
     return [
         f"elsewhere one reply had gained {before:.3f} nats/token on the other, right or wrong, in "
         f"{report.get('bystanders', len(report['held']) // 2)} bystanders; {became}"

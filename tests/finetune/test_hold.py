@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from peft import LoraConfig
 from training import RECIPE, REPLAY, pairs
 
-from dreamloop.finetune.hold import UNNOTICED
+from dreamloop.finetune.hold import UNNOTICED, share_to_zero
 from dreamloop.finetune.train import train
 from dreamloop.log import Silent
 from dreamloop.model.encode import ChatEncoder
@@ -96,6 +97,25 @@ def test_a_shift_that_nobody_would_notice_is_left_alone(tiny: Policy) -> None:
     assert report.shift_after == report.shift_before < UNNOTICED
 
 
+def test_where_zero_is_on_the_way_a_pass_is_taken_until_there_by_hand() -> None:
+    assert share_to_zero(0.3, -0.1) == pytest.approx(0.75)
+    assert share_to_zero(-0.3, 0.3) == pytest.approx(0.5)
+    elsewhere = ((0.3, 0.1), (0.3, 0.0), (0.0, -0.1), (0.3, 0.5), (0.3, math.nan))
+    assert [share_to_zero(*way) for way in elsewhere] == [1.0] * 5
+
+
+def test_a_pass_that_goes_past_where_the_replies_were_is_cut_short_there(tiny_folder: object) -> None:
+    little = replace(HOLDING, dpo_learning_rate=3e-3)  # shifts so little that a long step goes past
+    _, moved = objecting(load_policy(str(tiny_folder)), little, [])
+    report, back = objecting(load_policy(str(tiny_folder)), replace(little, hold_learning_rate=0.01), others(count=1))
+    assert report.hold_share is not None
+    assert 0 < report.hold_share < 1
+    assert report.shift_after is not None
+    assert report.shift_before is not None
+    assert report.shift_after < report.shift_before / 2
+    assert abs(back) < abs(moved) / 2
+
+
 @pytest.mark.parametrize(("rate", "count", "finite"), [(0.07, 1, True), (1e30, 1, True), (10.0, 16, False)])
 def test_a_hold_that_makes_it_worse_or_breaks_is_undone(
     tiny_folder: object, rate: float, count: int, finite: bool
@@ -106,7 +126,7 @@ def test_a_hold_that_makes_it_worse_or_breaks_is_undone(
         load_policy(str(tiny_folder)), replace(little, hold_learning_rate=rate), others(count=count)
     )
     assert "hold" in {step.phase for step in report.steps}
-    assert report.shift_after == report.shift_before
+    assert (report.shift_after, report.hold_share) == (report.shift_before, 0.0)
     assert any(symptom.startswith("HOLD") for symptom in report.symptoms) is not finite
     assert (same, report.margin_after) == (moved, free.margin_after)
 

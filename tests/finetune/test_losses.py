@@ -116,13 +116,13 @@ def test_with_no_share_a_bias_costs_and_gains_nothing(told_apart: float, bias: f
 
 
 @pytest.mark.parametrize(
-    ("logits", "shift"),
-    [((0.4, -0.2), 0.09), ((-0.2, 0.4), 0.09), ((0.5, 0.5), 0.0), ((0.3, 0.0), 0.0225)],
+    ("logits", "gain"),
+    [((0.4, -0.2), 0.3), ((-0.2, 0.4), -0.3), ((0.5, 0.5), 0.0), ((0.3, 0.0), 0.15)],
 )
-def test_what_twins_shift_together_by_hand(logits: tuple[float, float], shift: float) -> None:
-    # ((0.4 - -0.2) / 2)² = 0.09: with chosen and rejected exchanged, one reply became likelier by 0.3 on both sides.
+def test_what_one_reply_of_twins_gains_on_both_sides_by_hand(logits: tuple[float, float], gain: float) -> None:
+    # (0.4 - -0.2) / 2 = 0.3: with chosen and rejected exchanged, one reply became likelier by 0.3 on both sides.
     one, other = logits
-    assert losses.shared_shift((torch.tensor(one), torch.tensor(other))).item() == pytest.approx(shift)
+    assert losses.shared_gain((torch.tensor(one), torch.tensor(other))).item() == pytest.approx(gain)
 
 
 @pytest.mark.parametrize(("kind", "first"), [("sigmoid", math.log(2)), ("robust", math.log(2)), ("ipo", 6.25)])

@@ -45,6 +45,7 @@ REPORT = StepReport(
     trainable_parameters=1, ranks=(8,), resumed=(), gains=(2.0,), suggested_rank=8, packing=1.0, pack_tokens=512,
     dpo_start_loss=0.69,
     chosen_before=0, chosen_after=0, margin_before=0, margin_after=0, shift_before=None, shift_after=None,
+    hold_share=None,
     update_norm=0.1, seconds=1.0, tokens_per_s=1.0, peak_memory_mb=1,
 )  # fmt: skip
 
