@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from rich.console import Console
 
 from dreamloop.ledger.history import NightRecord
-from dreamloop.report.summary import night_screen
+from dreamloop.report.summary import _held, night_screen
 
 NIGHT = {"night": 3, "outcome": "reverted", "reason": "why not", "generation": 2, "model": "m", "seconds": 12.0}
 MEASURE = {
@@ -110,3 +111,20 @@ def test_what_the_engine_wrote_and_what_was_refused_is_counted_over_all_kinds() 
     text = screen(scenarios=rows, skips=skips)
     assert "the engine worded 1 of them and replied in 0" in text
     assert "left out: 4 × reply: not finished" in text
+
+
+@pytest.mark.parametrize(
+    ("after", "share", "told"),
+    [
+        (0.2, 1.0, "in 120 bystanders; 0.200 after they were held"),
+        (0.2, 0.8, "in 120 bystanders; 0.200 after they were held by 80% of a pass"),
+        (0.4, 0.0, "in 120 bystanders; left as it is"),
+    ],
+)
+def test_what_a_night_shifted_elsewhere_is_told_with_how_much_of_it_is_left(
+    after: float, share: float, told: str
+) -> None:
+    (line,) = _held({"shift_before": 0.4, "shift_after": after, "hold_share": share, "bystanders": 120, "held": []})
+    assert line.endswith(told)
+    old = {"shift_before": 0.4, "shift_after": 0.2, "held": ["digest"] * 240}  # of a ledger from before
+    assert _held(old)[0].endswith("in 120 bystanders; 0.200 after they were held")
