@@ -169,12 +169,10 @@ class KlAnchor:
 
 
 class Bystanders:
-    """Twins that are not taught, whose replies may not both shift one way: mean over units of `losses.shared_gain`
-    squared.
+    """Twins that are not taught, whose replies may not both shift one way: mean square of `losses.shared_gain`.
 
-    A unit is both sides of one bystander with the same two replies.
-
-    ``references`` are the rows' branches as the base scores them.
+    It is over units: both sides of one twin with one of the pairs of replies that it is held by. ``references`` are the
+    rows' branches as the base scores them.
     """
 
     def __init__(self, rows: Sequence[Row], references: Sequence[Sequence[Tensor]]) -> None:
