@@ -41,7 +41,7 @@ class Night(Section):
     mined_share: Share = Field(0.5, description="Largest share of them that comes from the logs; dreams fill the rest.")
     replay_share: Share = Field(0.25, description="Share of general answers among all examples of a night.")
     bystander_share: float = Field(
-        1.2, ge=0, le=5, description="Twins whose replies are only kept from shifting one way, for each one taught."
+        0.6, ge=0, le=5, description="Twins whose replies are only kept from shifting one way, for each one taught."
     )
     bystander_replies: int = Field(
         4,
@@ -135,9 +135,9 @@ class Finetune(Section):
         None, examples=[2.5e-5], description="Peak rate of the phase that takes shifts back. Unset: 1/4 of DPO's."
     )
     hold_batch: Count = Field(
-        8,
-        description="Bystanders per step of that phase: what they have in common shows over many of them, and steps "
-        "by few shift as much as they take back.",
+        4,
+        description="Bystanders per step of that phase, each with all of its replies: what they have in common shows "
+        "over many rows, and steps by few shift as much as they take back.",
     )
     beta: Positive | None = Field(
         None,

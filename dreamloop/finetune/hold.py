@@ -4,10 +4,10 @@ What learns to object where it should also objects a little more everywhere else
 before it is the first thing found, and where nothing stands before, that is no reason. Bystanders show it: twins of
 other kinds, on whose two sides no reply should gain on the other. Held beside the pairs, in DPO's own steps, they
 stopped the learning before the shift (weights of 1 and 4 were tried): replies get likelier and less likely for many
-reasons, and those gradients drown the others. Behind them, few slow steps are enough. They are over many bystanders
-once: over half as many four times, their own shift was halved as well, and elsewhere there was hardly less of it. And
-each is held by several pairs of replies: what is found is to object, in any words, and of bystanders that were held by
-the two replies of their own book alone, a night kept half of the shift in other words.
+reasons, and those gradients drown the others. Behind them, few slow steps are enough. They see much, and once: over a
+few bystanders four times, their own shift was halved as well, and elsewhere there was hardly less of it. And each is
+held by several pairs of replies: what is found is to object, in any words, and of bystanders that were held by the two
+replies of their own book alone, a night kept half of the shift in other words. Held by four, half as many do as well.
 
 AdamW's steps are as long as their rate, so a pass moves about as far whatever there is to take back. Where it went past
 the place where no reply has gained on the other, on average over all, it is cut short there.

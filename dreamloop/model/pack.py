@@ -8,8 +8,9 @@ Who sees whom is a list of segments, never a (T, T) mask, so a pack may be as lo
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -61,35 +62,43 @@ class Pack:
         return len(self.strip.tokens) + (len(self.prelude.tokens) if self.prelude else 0)
 
 
-def plan(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """First fit, longest first: which items share a pack of at most ``budget`` tokens.
-
-    An item longer than the budget travels alone. Deterministic: ties keep their order.
-    """
-    bins: list[list[int]] = []
-    room: list[int] = []
-    for item in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        for k, free in enumerate(room):
-            if lengths[item] <= free:
-                bins[k].append(item)
-                room[k] -= lengths[item]
-                break
-        else:
-            bins.append([item])
-            room.append(budget - lengths[item])
-    return [sorted(items) for items in bins]
-
-
 def pack(rows: Sequence[Row], budget: int, frozen_contexts: bool = False) -> list[Pack]:
     """Pack rows to a token budget, none of a unit apart; ``Span.row`` counts in the given order.
 
-    With ``frozen_contexts`` every context but its last token goes into the pack's prelude. That last token predicts
-    a reply's first one, so it stays among those that carry a gradient.
+    Units go in by the order of their contexts, so that those which begin alike meet in one pack, and a pack ends where
+    the next one is too much; a unit longer than the budget travels alone. With ``frozen_contexts`` every context but
+    its last token goes into the pack's prelude. That last token predicts a reply's first one, so it stays among those
+    that carry a gradient.
     """
-    together = units(rows)
-    bins = plan([sum(len(rows[item]) for item in unit) for unit in together], budget)
-    shared = [sorted(item for k in items for item in together[k]) for items in bins]
-    return [_lay_out({item: rows[item] for item in items}, frozen_contexts) for items in shared]
+    packs: list[_Filling] = []
+    for unit in sorted(units(rows), key=lambda unit: min(rows[item].context for item in unit)):
+        added = {item: rows[item] for item in unit}
+        fuller = packs[-1].with_(added) if packs else None
+        if fuller and fuller.tokens <= budget:
+            packs[-1] = fuller
+        else:
+            packs.append(_Filling(frozen_contexts).with_(added))
+    return [_lay_out(one.rows, frozen_contexts) for one in packs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """A pack before it is laid out: its rows, what they may share in order, and how many tokens they will take."""
+
+    frozen_contexts: bool
+    rows: Mapping[int, Row] = field(default_factory=dict)
+    contexts: tuple[Tokens, ...] = ()
+    tokens: int = 0
+
+    def with_(self, added: Mapping[int, Row]) -> _Filling:
+        contexts, tokens = list(self.contexts), self.tokens
+        for row in added.values():
+            context = row.context[:-1] if self.frozen_contexts else row.context
+            place = bisect(contexts, context)
+            beside = contexts[max(place - 1, 0) : place + 1]  # none shares more than the two that it comes between
+            tokens += len(row) - max((_alike(context, other) for other in beside), default=0)
+            contexts.insert(place, context)
+        return replace(self, rows={**self.rows, **added}, contexts=tuple(contexts), tokens=tokens)
 
 
 def units(rows: Sequence[Row]) -> list[list[int]]:
@@ -138,17 +147,19 @@ class _Writer:
 
 def _begun(last: Tokens, path: Path, tokens: Tokens) -> Path:
     """The pieces of ``path`` that hold what ``last``, which stands there, and ``tokens`` begin with alike."""
-    shared = 0
-    while shared < min(len(last), len(tokens)) and last[shared] == tokens[shared]:
-        shared += 1
-    if shared < _FEWEST_SHARED:
-        return ()
+    shared = _alike(last, tokens)
     found: list[Slice] = []
     for start, end in path:
         if shared:
             found.append((start, min(end, start + shared)))
             shared -= found[-1][1] - start
     return tuple(found)
+
+
+def _alike(one: Tokens, other: Tokens) -> int:
+    """How many tokens both begin with, where that is enough to be shared."""
+    same = next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return same if same >= _FEWEST_SHARED else 0
 
 
 def _length(path: Path) -> int:

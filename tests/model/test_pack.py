@@ -5,15 +5,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamloop.model.encode import Branch, Row
-from dreamloop.model.pack import Pack, pack, plan
+from dreamloop.model.pack import Pack, pack
+
+BEGINNINGS = tuple(range(100, 112)), tuple(range(100, 109)), tuple(range(200, 210)), ()
 
 
-@given(st.lists(st.integers(1, 80), max_size=40), st.integers(10, 100))
-def test_every_item_is_packed_once_and_no_pack_is_over_budget(lengths: list[int], budget: int) -> None:
-    bins = plan(lengths, budget)
-    assert sorted(item for items in bins for item in items) == list(range(len(lengths)))
-    for items in bins:
-        assert sum(lengths[i] for i in items) <= budget or len(items) == 1
+def contexts() -> st.SearchStrategy[tuple[int, ...]]:
+    """Many of them begin alike: with all of a beginning, or with some of it."""
+    ends = st.lists(st.integers(1, 3), min_size=1, max_size=12).map(tuple)
+    return st.tuples(st.sampled_from(BEGINNINGS), ends).map(lambda two: two[0] + two[1])
+
+
+@given(st.lists(st.tuples(contexts(), st.integers(1, 60)), max_size=30), st.integers(10, 150), st.booleans())
+def test_every_row_is_packed_once_and_no_pack_is_over_budget(
+    drawn: list[tuple[tuple[int, ...], int]], budget: int, frozen: bool
+) -> None:
+    rows = [Row(context, (Branch((2,) * tokens, (True,) * tokens),)) for context, tokens in drawn]
+    packs = pack(rows, budget, frozen_contexts=frozen)
+    assert sorted(span.row for batch in packs for span in batch.spans) == list(range(len(rows)))
+    for batch in packs:
+        assert len(batch) <= budget or len(batch.spans) == 1
+
+
+def test_rows_whose_contexts_begin_alike_meet_in_one_pack_whatever_their_order() -> None:
+    one, other, branch = tuple(range(10, 30)), tuple(range(40, 60)), Branch((1, 2), (True, True))
+    packs = pack([Row(context, (branch,)) for context in (one, other, one, other, one)], 26)
+    assert [[span.row for span in batch.spans] for batch in packs] == [[0, 2, 4], [1, 3]]
+    assert [len(batch) for batch in packs] == [26, 24]  # 20 and 2 for each row
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.sampled_from(["", "a", "b", "c"])), max_size=20), st.integers(10, 90))
