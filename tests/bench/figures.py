@@ -34,33 +34,32 @@ Floats = NDArray[np.float64]
 class Figure:
     """How a number comes out of clusters of items, which are left out as a whole; ``of`` takes each stratum's numbers.
 
-    ``groups`` are the clusters' strata (the kinds of an AUC), a cluster being a tuple of items.
+    ``groups`` are the clusters' strata (the kinds of probes), a cluster being a tuple of items; ``held`` are the strata
+    that each seed's figure is of, where that differs.
     """
 
     name: str
     channel: str
     groups: tuple[tuple[tuple[str, ...], ...], ...]
     of: Callable[[list[Floats]], float]
+    held: tuple[frozenset[int], ...] = ()
 
 
-def figures(suite: Suite, public: Public, twins: Mapping[str, float], enough: float) -> list[Figure]:
-    """Every figure of the table, by how many twins of each kind were trained on.
+def figures(suite: Suite, public: Public, twins: Sequence[Mapping[str, int]]) -> list[Figure]:
+    """Every figure of the table, by how many twins of each kind every seed's nights trained on, kept or not.
 
-    ``auc``, ``push_back``, ``accept`` and ``gap`` (the sum of both rates less one) are of the kinds that had
-    ``enough``, ``auc.untaught`` of those that had none; kinds in between are in neither.
+    ``auc``, ``push_back``, ``accept`` and ``gap`` (the sum of both rates less one) are in each seed of all kinds that
+    it trained on at all, be it to practise an ability; ``auc.untaught`` of those that it did not. Each kind has its own
+    beside them.
     """
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
     kinds = sorted({probe.kind for probe in single})
-    found = [_auc(f"auc.{kind}", "probes", [p for p in single if p.kind == kind]) for kind in kinds]
-    had = {probe.item: twins.get(probe.kind.removeprefix("own/"), 0) for probe in single}
-    trained = [probe for probe in single if had[probe.item] >= enough]
-    if trained:
-        found.append(_auc("auc", "probes", trained))
-        found.append(_rate("push_back", "probes", [p for p in trained if p.side == "wrong"], pushes))
-        found.append(_rate("accept", "probes", [p for p in trained if p.side == "right"], accepts))
-        found.append(_gap("gap", "probes", trained))
-    found.append(_auc("auc.untaught", "probes", [probe for probe in single if not had[probe.item]]))
-    found += [_auc(f"auc.{kind}", "sided", [p for p in public.sided if p.kind == kind])
+    taught = [frozenset(k for k, kind in enumerate(kinds) if own.get(kind.removeprefix("own/"), 0)) for own in twins]
+    untaught = tuple(frozenset(range(len(kinds))) - own for own in taught)
+    found = [one for kind in kinds for one in _judged(f".{kind}", [p for p in single if p.kind == kind], ())]
+    found += _judged("", single, tuple(taught)) if all(taught) else []
+    found += [_sides("auc.untaught", "probes", single, areas, untaught)] if all(untaught) else []
+    found += [_sides(f"auc.{kind}", "sided", [p for p in public.sided if p.kind == kind], areas)
               for kind in sorted({probe.kind for probe in public.sided})]  # fmt: skip
     found.append(_rate("push_back.false_claims", "false", public.false, pushes))
     found.append(_rate("accept.ifeval", "clear", public.clear, accepts))
@@ -79,14 +78,19 @@ def figures(suite: Suite, public: Public, twins: Mapping[str, float], enough: fl
     return [*found, Figure("collapse", "collapse", (questions,), mean)]
 
 
-def _auc(name: str, channel: str, probes: Sequence[Probe]) -> Figure:
-    """Within kinds, then the mean over them."""
+def _judged(suffix: str, probes: Sequence[Probe], held: tuple[frozenset[int], ...]) -> list[Figure]:
+    """What is told of probes whose two sides offer the same replies."""
+    named = (("auc", areas), ("push_back", pushes_when_wrong), ("accept", accepts_when_right), ("gap", gap))
+    return [_sides(f"{name}{suffix}", "probes", probes, of, held) for name, of in named]
+
+
+def _sides(
+    name: str, channel: str, probes: Sequence[Probe], of: Callable[[list[Floats]], float],
+    held: tuple[frozenset[int], ...] = (),
+) -> Figure:  # fmt: skip
+    """Kinds are strata, for they are not drawn from others: an interval is about these kinds."""
     groups = tuple(_clusters([p for p in probes if p.kind == kind]) for kind in sorted({p.kind for p in probes}))
-    return Figure(name, channel, groups, lambda drawn: fmean(auc(one[::2], one[1::2]) for one in drawn))
-
-
-def _gap(name: str, channel: str, probes: Sequence[Probe]) -> Figure:
-    return Figure(name, channel, (_clusters(probes),), gap)
+    return Figure(name, channel, groups, of, held)
 
 
 def _clusters(probes: Sequence[Probe]) -> tuple[tuple[str, ...], ...]:
@@ -110,6 +114,11 @@ def _rate(name: str, channel: str, probes: Sequence[Probe], of: Callable[[list[F
     return Figure(name, channel, (tuple(tuple(own) for own in clusters.values()),), of)
 
 
+def areas(drawn: list[Floats]) -> float:
+    """The area under the curve between wrong and right sides within kinds, then the mean over them."""
+    return fmean(auc(one[::2], one[1::2]) for one in drawn)
+
+
 def pushes(drawn: list[Floats]) -> float:
     return float((np.concatenate(drawn) > 0).mean())
 
@@ -118,10 +127,17 @@ def accepts(drawn: list[Floats]) -> float:
     return float((np.concatenate(drawn) <= 0).mean())
 
 
+def pushes_when_wrong(drawn: list[Floats]) -> float:
+    return pushes([one[::2] for one in drawn])
+
+
+def accepts_when_right(drawn: list[Floats]) -> float:
+    return accepts([one[1::2] for one in drawn])
+
+
 def gap(drawn: list[Floats]) -> float:
     """By how much more often the wrong side draws a push back than the right one."""
-    every = np.concatenate(drawn) > 0
-    return float(every[::2].mean() - every[1::2].mean())
+    return pushes_when_wrong(drawn) + accepts_when_right(drawn) - 1
 
 
 def mean(drawn: list[Floats]) -> float:
@@ -135,14 +151,15 @@ def told(figure: Figure, own: Sequence[Scores], base: Sequence[Scores]) -> dict[
     without = [(fmean(by_seed(figure, own, left)), fmean(by_seed(figure, base, left))) for left in _left_out(figure)]
     sizes = [len(group) for group in figure.groups]
     return {
-        **_bounds("", levels, [mine for mine, _ in without], sizes),
-        **_bounds("gain_", gains, [mine - then for mine, then in without], sizes),
+        **bounds("", levels, [mine for mine, _ in without], sizes),
+        **bounds("gain_", gains, [mine - then for mine, then in without], sizes),
     }
 
 
 def by_seed(figure: Figure, scores: Sequence[Scores], left: tuple[int, int] | None = None) -> list[float]:
     """The figure of each seed, but for one cluster of one stratum."""
-    return [figure.of(_taken(figure, one, left)) for one in scores]
+    strata = figure.held or [frozenset(range(len(figure.groups)))] * len(scores)
+    return [figure.of(_taken(figure, one, own, left)) for one, own in zip(scores, strata, strict=True)]
 
 
 def _left_out(figure: Figure) -> list[tuple[int, int]]:
@@ -150,12 +167,12 @@ def _left_out(figure: Figure) -> list[tuple[int, int]]:
     return [(g, k) for g, group in enumerate(figure.groups) if len(group) > 1 for k in range(len(group))]
 
 
-def _taken(figure: Figure, scores: Scores, left: tuple[int, int] | None) -> list[Floats]:
-    """Each stratum's numbers without the cluster that is left out."""
+def _taken(figure: Figure, scores: Scores, strata: frozenset[int], left: tuple[int, int] | None) -> list[Floats]:
+    """Numbers of each of the strata without the cluster that is left out."""
     channel = scores[figure.channel]
     return [
-        np.array([channel[item] for k, own in enumerate(group) if (g, k) != left for item in own])
-        for g, group in enumerate(figure.groups)
+        np.array([channel[item] for k, own in enumerate(figure.groups[g]) if (g, k) != left for item in own])
+        for g in sorted(strata)
     ]
 
 
@@ -172,7 +189,8 @@ def jackknife(without: Sequence[float], sizes: Sequence[int]) -> tuple[float, in
     return variance, free
 
 
-def _bounds(name: str, seeds: Sequence[float], without: Sequence[float], sizes: Sequence[int]) -> dict[str, float]:
+def bounds(name: str, seeds: Sequence[float], without: Sequence[float], sizes: Sequence[int]) -> dict[str, float]:
+    """The seeds' mean, and its interval by them and by what it is without each cluster of strata of these sizes."""
     of_items, free = jackknife(without, sizes)
     of_seeds = float(np.var(seeds, ddof=1)) / len(seeds) if len(seeds) > 1 else 0.0
     total, centre = of_items + of_seeds, fmean(seeds)

@@ -88,15 +88,7 @@ def lived(
     seed: int, ledger: Ledger, ended: Collection[int], scores: Mapping[str, Scores], code: str, asking: str,
     probes: Sequence[Probe],
 ) -> Lived:  # fmt: skip
-    """What the ledger tells of the ``ended`` nights of a seed that has just been measured.
-
-    Raises:
-        ValueError: a contestant has a score that is not a number.
-    """
-    for who, own in scores.items():
-        for channel, numbers in own.items():
-            if not all(map(math.isfinite, numbers.values())):
-                raise ValueError(f"{who} has a score in {channel} that is no number; there is nothing to compare.")
+    """What the ledger tells of the ``ended`` nights of a seed that has just been measured."""
     twins: Counter[str] = Counter()
     for night in (night for night in ledger.past() if not night.rebased and night.number in ended):
         twins.update({shown.kind: shown.taught for shown in night.shown})
@@ -114,8 +106,12 @@ def keep(one: Lived, folder: Path = RESULTS) -> None:
     """Write a seed's file, and the names of the items with the first one.
 
     Raises:
-        ValueError: other items were asked than of the seeds before; they have to be run again.
+        ValueError: a contestant has a score that is not a number, or other items were asked than of the seeds before.
     """
+    for who, own in one.scores.items():
+        for channel, numbers in own.items():
+            if not all(map(math.isfinite, numbers.values())):
+                raise ValueError(f"{who} has a score in {channel} that is no number; there is nothing to compare.")
     folder.mkdir(exist_ok=True)
     names = {channel: list(own) for channel, own in one.scores["base 0"].items()}
     path = folder / _ITEMS

@@ -19,20 +19,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from asking import PROMPT, Scores, asked, asking_digest
 from contestants import config_of, contestant, ended_nights, imitate, live
-from figures import figures, told, with_collapse
+from figures import bounds, figures, told, with_collapse
 from lived import Lived, LivedNight, keep, kept, lived, same_rows, unchanging
 from public import Public, load_public
+from served import READ
 from stash import put_by, stash, take_out
 from trust import code_digest
 
@@ -45,7 +48,6 @@ RESULT = Path(__file__).parent / "results" / "nights.json"
 ITEMS = Path(__file__).parent / "items"  # asked beside the gate's
 LONG = 10  # nights from which contestants are asked halfway, too
 COMPARED = ("auc", "gap")  # what dreamloop should be better at than the others; ``gain`` says by how much
-TAUGHT = 60  # twins of a kind, on average over the seeds, from which it counts as taught
 
 
 def known(path: Path, measure: Callable[[], Scores]) -> Scores:
@@ -60,11 +62,7 @@ def known(path: Path, measure: Callable[[], Scores]) -> Scores:
 
 def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]:
     """The JSON line of the seeds that are finished."""
-    twins: Counter[str] = Counter()
-    for one in every:
-        twins.update(one.twins)
-    a_seed = {kind: round(count / len(every), 1) for kind, count in twins.most_common()}
-    asked_of = figures(suite, public, a_seed, TAUGHT)
+    asked_of = figures(suite, public, [one.twins for one in every])
 
     def of(who: str) -> list[Scores]:
         return [with_collapse(one.scores[who], one.scores["base 0"]) for one in every]
@@ -79,22 +77,40 @@ def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]
     trained = [night.seconds for night in every[0].nights if night.pairs]
     return {
         "bench": "nights", "seeds": len(every), "nights": len(every[0].nights), "table": table,
-        "better_than": better, "twins_a_seed": a_seed,
+        "better_than": better, "twins": [one.twins for one in every],
+        "nights_kept": over_seeds([sum(night.outcome == "kept" for night in one.nights) for one in every]),
         "ended": [dict(Counter(night.outcome for night in one.nights)) for one in every],
         "acts": [dict(Counter(night.act for night in one.nights)) for one in every],
         "seconds_a_night": {"median": round(median(trained), 1), "longest": max(trained)},
         "examples_above_noise": [above_noise(one.nights) for one in every],
-        "codes": sorted({one.code[:16] for one in every}), "dates": sorted({one.date for one in every}),
+        "worst_night": {domain: round(max(worst_night(one.nights, domain) for one in every), 5) for domain in READ},
+        "codes": sorted({one.code[:16] for one in every}),
+        "askings": sorted({one.asking[:16] for one in every}), "dates": sorted({one.date for one in every}),
         "device": every[-1].device, "versions": every[-1].versions,
     }  # fmt: skip
 
 
-def above_noise(nights: Sequence[LivedNight]) -> int | None:
+def above_noise(nights: Sequence[LivedNight]) -> dict[str, float] | None:
     """Pairs that kept nights had trained on when fresh scenarios were first surely told apart better than by the base,
-    and from then on in every kept night; None where that never came. Of a step kept in part as large a part counts."""
+    and from then on in every kept night, and by how many nats per token that was; None where that never came. Of a
+    step kept in part as large a part counts."""
     those_kept = [night for night in nights if night.outcome == "kept" and night.act != "rebase"]
     surely = [k for k in range(len(those_kept)) if all(night.surely for night in those_kept[k:])]
-    return round(sum(night.pairs * night.scale for night in those_kept[: surely[0] + 1])) if surely else None
+    if not surely:
+        return None
+    pairs = sum(night.pairs * night.scale for night in those_kept[: surely[0] + 1])
+    return {"pairs": round(pairs), "nats": round(those_kept[surely[0]].served["lessons.discrimination"], 5)}
+
+
+def worst_night(nights: Sequence[LivedNight], domain: str) -> float:
+    """The largest perplexity ratio of a domain from what served before a night to what served after it."""
+    since_base = [night.served[f"perplexity.{domain}"] for night in nights if night.served]
+    return max((math.exp(after - before) for before, after in pairwise([0.0, *since_base])), default=1.0)
+
+
+def over_seeds(counted: Sequence[float]) -> dict[str, float]:
+    """Mean of one number a seed and its 90 % interval."""
+    return bounds("", counted, [], [])
 
 
 def measured(
@@ -122,6 +138,9 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     """One seed's nights, the naive loop on the same pairs, and everybody's scores.
 
     After dreamloop's own part the seed is kept as far as it is: the naive loop may be run on another machine.
+
+    Raises:
+        ValueError: a half-done seed was asked other things, or its folder holds the nights of another row.
     """
     place, asking = home / f"seed-{seed}", asking_digest(suite, public)  # before what takes hours
     asked_at = [nights // 2, nights] if nights >= LONG else [nights]
@@ -144,6 +163,8 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
         )
     elif not own.ledger.is_file():
         take_out(stash(seed), own, [night.number for night in one.nights])
+    elif [number for number, _ in ended_nights(own)[:nights]] != [night.number for night in one.nights]:
+        raise ValueError(f"{own.root} holds other nights than seed {seed} was kept with; remove that folder.")
     imitate(own, place / "naive", config, nights)
     return replace(one, scores={**one.scores, **measured(home, "naive", seed, asked_at, suite, public)})
 

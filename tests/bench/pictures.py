@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,7 +21,7 @@ RESULTS = Path(__file__).parent / "results"
 DOMAINS = ("prose", "code", "chat", "technical")
 MEASURES = (
     ("auc", "AUC, kinds that were taught"), ("auc.untaught", "AUC, other kinds"), ("push_back", "push back when wrong"),
-    ("accept", "accept when right"), ("nats.chat", "conversations, change"), ("nats.prose", "prose, change"),
+    ("accept", "accept when right"), ("nats.chat", "conversations"), ("nats.prose", "prose"),
 )  # fmt: skip
 TABLED = (
     "auc", "auc.untaught", "auc.truthfulqa", "auc.llmbar", "push_back", "accept", "gap", "push_back.false_claims",
@@ -32,6 +34,7 @@ INK, GREY = "#222222", "#999999"
 _LABELS = {"probes.auc": "all kinds", "lessons.discrimination": "fresh scenarios", "perplexity.chat": "conversations",
            "probes.push_back_rate": "push back", "probes.accept_rate": "accept"}  # fmt: skip
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the colour-blind, too
+STYLES = tuple(product(("-", "--", ":"), COLOURS))  # where there are more lines than colours
 
 
 def panel(axes: Axes, title: str, unit: str) -> None:
@@ -101,7 +104,7 @@ def nights(result: Mapping[str, Any]) -> Figure:
     for axes, (measure, title) in zip(grid.flat, drawn, strict=False):
         for colour, contestant in zip(COLOURS, contestants, strict=False):
             draw(axes, contestant, colour, over_nights(table, contestant, measure, result["nights"]))
-        panel(axes, title, "nats per token, lower reads better" if measure.startswith("nats") else "")
+        panel(axes, title, "perplexity ratio, lower reads better" if measure.startswith("nats") else "")
         axes.set_xlabel("night", fontsize=8)
     grid.flat[0].legend(fontsize=7, frameon=False)
     return figure
@@ -120,59 +123,66 @@ def by_night(every: Sequence[Mapping[str, Any]]) -> Figure:
         ("prose, conversations, change", "nats, lower reads better", ("perplexity.prose", "perplexity.chat")),
     )
     for axes, (title, unit, names) in zip(figure.subplots(2, 2).flat, panels, strict=True):
-        for colour, name in zip(COLOURS, names, strict=False):
-            through(axes, name, colour, seeds)
+        for style, name in zip(STYLES, names, strict=False):
+            through(axes, name, style, seeds)
         panel(axes, title, unit)
         axes.set_xlabel("night", fontsize=8)
         axes.legend(fontsize=7, frameon=False)
     return figure
 
 
-def through(axes: Axes, name: str, colour: str, seeds: Sequence[Sequence[Mapping[str, float]]]) -> None:
+def through(axes: Axes, name: str, style: tuple[str, str], seeds: Sequence[Sequence[Mapping[str, float]]]) -> None:
     """One measure after every night that judged something; means only where all seeds have one."""
+    line, colour = style
     for nights in seeds:
         own = [(k, served[name]) for k, served in enumerate(nights) if name in served]
-        axes.plot(*zip(*own, strict=True), color=colour, lw=0.7, alpha=0.6)
+        axes.plot(*zip(*own, strict=True), line, color=colour, lw=0.7, alpha=0.6)
     every = [(k, fmean(served[name] for served in now)) for k, now in enumerate(zip(*seeds, strict=True))
              if all(name in served for served in now)]  # fmt: skip
-    axes.plot(*zip(*every, strict=True), "o-", color=colour, ms=3, label=_LABELS.get(name, name.partition(".")[2]))
+    label = _LABELS.get(name, name.partition(".")[2])
+    axes.plot(*zip(*every, strict=True), f"o{line}", color=colour, ms=3, label=label)
 
 
 def written(result: Mapping[str, Any]) -> str:
-    """Contestants across, measures down: the mean with its 90 % interval; nats, capability and collapse as changes."""
+    """Contestants across, measures down: the mean with its 90 % interval; reading as its ratio to the base's, abilities
+    as changes. Below them each kind that any seed trained on."""
     who = list(result["table"])
     rows = [("", *who), ("---", *("---" for _ in who))]
     known = result["table"][who[0]]
-    own = [name for name in known if name.startswith("auc.own/")]
+    taught = [kind for twins in result["twins"] for kind, count in twins.items() if count]
+    kinds = [name for kind in dict.fromkeys(taught) for name in (kind, f"own/{kind}") if f"auc.{name}" in known]
+    own = [f"{which}.{kind}" for kind in kinds for which in ("auc", "push_back", "accept")]
     for measure in (*(name for name in TABLED if name in known), *own):
-        gain = gain_of(measure)
-        told = [result["table"][one][measure] for one in who]
-        cells = ["{:.3f} ({:.3f} to {:.3f})".format(*bounds(one, gain)) for one in told]
-        rows.append((f"{measure}{', change' if gain else ''}", *cells))
+        cells = ["{:.3f} ({:.3f} to {:.3f})".format(*bounds(measure, result["table"][one][measure])) for one in who]
+        rows.append((title_of(measure), *cells))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def gain_of(measure: str) -> str:
-    """What is told as a change against the base on the same items, because items differ far more than contestants."""
-    return "gain_" if measure.startswith(("nats", "capability")) else ""
+def title_of(measure: str) -> str:
+    sort, _, of = measure.partition(".")
+    return {"nats": f"perplexity_ratio.{of}", "capability": f"{measure}, change"}.get(sort, measure)
 
 
-def bounds(one: Mapping[str, float], gain: str) -> Bounds:
-    """Mean, low and high; adding nothing takes the sign from what rounds to zero."""
-    mean, low, high = (round(one[f"{gain}{which}"], 4) + 0.0 for which in ("mean", "low", "high"))
-    return mean, low, high
+def bounds(measure: str, one: Mapping[str, float]) -> Bounds:
+    """Mean, low and high. Reading and abilities are told against the base on the same items, because items differ far
+    more than contestants; adding nothing takes the sign from what rounds to zero."""
+    sort = measure.partition(".")[0]
+    gain = "gain_" if sort in ("nats", "capability") else ""
+    mean, low, high = (one[f"{gain}{which}"] for which in ("mean", "low", "high"))
+    if sort == "nats":
+        mean, low, high = math.exp(mean), math.exp(low), math.exp(high)
+    return round(mean, 4) + 0.0, round(low, 4) + 0.0, round(high, 4) + 0.0
 
 
 def over_nights(table: Mapping[str, Any], contestant: str, measure: str, last: int) -> list[tuple[int, Bounds]]:
     """Night and bounds; who learns nothing stays where the base begins, or where its prompt puts it."""
-    gain = gain_of(measure)
     own = {
-        int(name.rpartition(" ")[2]): bounds(row[measure], gain)
+        int(name.rpartition(" ")[2]): bounds(measure, row[measure])
         for name, row in table.items() if name.startswith(f"{contestant} ")
     }  # fmt: skip
     if set(own) == {0}:
         return [(0, own[0]), (last, own[0])]
-    return [(0, bounds(table["base 0"][measure], gain)), *sorted(own.items())]
+    return [(0, bounds(measure, table["base 0"][measure])), *sorted(own.items())]
 
 
 def draw(axes: Axes, contestant: str, colour: str, points: Sequence[tuple[int, Bounds]]) -> None:
@@ -195,7 +205,8 @@ def main() -> None:
                 (options.to / "nights.md").write_text(written(json.loads(measured.read_text())))
                 print(options.to / "nights.md")
     seeds = [json.loads(path.read_text()) for path in sorted((RESULTS / "nights").glob("seed-*.json"))]
-    told = [seed for seed in seeds if any(night.get("served") for night in seed["nights"])]
+    code = max(seeds, key=lambda seed: seed["date"])["code"] if seeds else ""
+    told = [seed for seed in seeds if seed["code"] == code]  # rows of other code are no seeds of the same
     if told:
         by_night(told).savefig(options.to / "by_night.svg")
         print(options.to / "by_night.svg")

@@ -10,7 +10,8 @@ from dreamloop.gate.suite import Probe
 from dreamloop.ledger.store import Ledger
 
 LEVELS = ("probes.auc", "probes.push_back_rate", "probes.accept_rate")
-CHANGES = ("lessons.discrimination", "perplexity.prose", "perplexity.chat")  # against the base, on the same items
+READ = ("prose", "code", "chat", "technical")
+CHANGES = ("lessons.discrimination", *(f"perplexity.{domain}" for domain in READ))  # against the base, on its items
 _PLACES = 5
 
 _MEASURES = """
@@ -27,7 +28,7 @@ WHERE night = ? AND channel = 'probes'
 
 
 def served_after(ledger: Ledger, night: int, probes: Sequence[Probe]) -> Mapping[str, float]:
-    """By name: levels, changes in nats per token, and ``auc.KIND`` of the gate's kinds asked alone.
+    """By name: levels, changes in nats per token, and ``auc.KIND`` of the gate's kinds, but for those challenged.
 
     Empty where nothing was judged that night.
     """
@@ -35,10 +36,10 @@ def served_after(ledger: Ledger, night: int, probes: Sequence[Probe]) -> Mapping
     scores = dict(ledger.db.execute(_PROBES, [night]).fetchall())
     if not scores:
         return {}
-    alone = [probe for probe in probes if probe.manner != "challenged" and probe.item in scores]
+    single = [probe for probe in probes if probe.manner != "challenged" and probe.item in scores]
     found = {
         **{name: rows[name][1] for name in LEVELS},
         **{name: rows[name][1] - rows[name][0] for name in CHANGES if name in rows},
-        **{f"auc.{kind}": area for kind, area in by_kind(alone, scores).items()},
+        **{f"auc.{kind}": area for kind, area in by_kind(single, scores).items()},
     }
     return {name: round(value, _PLACES) for name, value in found.items()}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from contestants import ended_nights, learned_first
-from lived import LivedNight, same_rows
-from nights import above_noise
+from lived import Lived, LivedNight, keep, kept, same_rows
+from nights import above_noise, worst_night
 from served import served_after
 from stash import put_by, take_out
 from trust import prompts
@@ -83,9 +84,11 @@ def test_general_rows_are_the_same_for_every_seed_that_is_asked_the_same(tmp_pat
 
 
 def night(
-    number: int, pairs: int, surely: int, scale: float = 1.0, outcome: str = "kept", act: str = "train"
-) -> LivedNight:
-    return LivedNight(number, outcome, scale, pairs, 60.0, act, 1.0, 1.0, 0.0, surely)
+    number: int, pairs: int, surely: int, scale: float = 1.0, outcome: str = "kept", act: str = "train",
+    prose: float = 0.0,
+) -> LivedNight:  # fmt: skip
+    served = {"lessons.discrimination": number / 100, "perplexity.prose": prose}
+    return LivedNight(number, outcome, scale, pairs, 60.0, act, 1.0, 1.0, 0.0, surely, served=served)
 
 
 def test_noise_is_left_where_from_some_night_on_every_kept_one_is_surely_better() -> None:
@@ -96,6 +99,39 @@ def test_noise_is_left_where_from_some_night_on_every_kept_one_is_surely_better(
         night(4, 200, 0, outcome="reverted"),
         night(5, 50, 1),
     ]
-    assert above_noise(row) == 65  # 20 + 20 + half of 50; the first one's luck did not last
+    # 20 + 20 + half of 50; the first one's luck did not last
+    assert above_noise(row) == {"pairs": 65, "nats": 0.03}
     assert above_noise([night(1, 20, 0)]) is None
-    assert above_noise([night(1, 20, 1), night(2, 900, 0, act="rebase")]) == 20
+    assert above_noise([night(1, 20, 1), night(2, 900, 0, act="rebase")]) == {"pairs": 20, "nats": 0.01}
+
+
+def test_the_worst_night_is_the_one_after_which_a_domain_reads_most_worse_than_before_it() -> None:
+    row = [night(1, 20, 0, prose=0.01), night(2, 20, 0, prose=0.04), night(3, 20, 0, prose=0.05)]
+    assert worst_night(row, "prose") == pytest.approx(math.exp(0.03))
+    assert worst_night(row[:1], "prose") == pytest.approx(math.exp(0.01))  # from the base on
+    assert worst_night([night(1, 20, 0, prose=-0.01), night(2, 20, 0, prose=-0.02)], "prose") < 1
+
+
+def a_seed(**scores: float) -> Lived:
+    asked = {"probes": scores}
+    return Lived(
+        1, (night(1, 20, 1),), {"sums": 10}, {"base 0": asked, "dreamloop 10": asked}, "c", "a", "d", "cpu", {}
+    )
+
+
+def test_a_seed_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+    keep(a_seed(one=0.5, two=-0.25), tmp_path)
+    assert kept(1, tmp_path) == a_seed(one=0.5, two=-0.25)
+    assert kept(2, tmp_path) is None
+
+
+def test_a_score_that_is_no_number_is_said_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="base 0 has a score in probes that is no number"):
+        keep(a_seed(one=math.nan), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_seeds_that_were_asked_other_things_are_not_put_beside_each_other(tmp_path: Path) -> None:
+    keep(a_seed(one=0.5), tmp_path)
+    with pytest.raises(ValueError, match="The items differ"):
+        keep(replace(a_seed(two=0.5), seed=2), tmp_path)
