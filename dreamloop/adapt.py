@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from dreamloop.config import Config
@@ -34,7 +34,8 @@ def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
             course = after(course, night, config)
         return _tonight(course, past, lesson(past, standing.potentials, course, config), config, standing)
     why = "adapt.enabled is false, so every night is as configured."
-    return _recipe("train", why, course, config, as_configured(config, why))
+    tonight = _recipe("train", why, course, config, as_configured(config, why))
+    return replace(tonight, choices=tuple(replace(choice, why=why) for choice in tonight.choices))
 
 
 def applied(config: Config, tonight: Plan) -> Config:
@@ -88,7 +89,7 @@ def _steps(pairs: int, config: Config) -> int:
 def _tonight(
     course: Course, past: Sequence[PastNight], taught: Lesson, config: Config, standing: Standing
 ) -> Plan:  # fmt: skip
-    course = turned_to(course, taught.kinds)
+    course = turned_to(course, taught.kinds, config)
     if due(course, config.adapt) and standing.serving:  # before a stop: it may be what the nights were lost to
         why = f"{course.spent} So the nights that were kept are learned once more, in one adapter from the base."
         return _as_it_was_learned(_recipe("rebase", why, course, config, taught), past, config)
@@ -141,7 +142,8 @@ def _recipe(act: Act, why: str, course: Course, config: Config, taught: Lesson) 
     behavioural, rate = pairs_of_level(course.level, config), rate_of(course.level, knobs)
     abilities = [name.removeprefix("capability.") for name in course.fell]
     practised = tuple(ability for ability in abilities if ability in TECHNICAL)
-    weight = {"push back": knobs.side_weight, "accept": 1 / knobs.side_weight}.get(course.weaker, 1.0)
+    leaning = {"push back": knobs.side_weight, "accept": 1 / knobs.side_weight}.get(course.weaker, 1.0)
+    weight = config.finetune.push_back_weight * leaning
     choices = (
         Choice("tonight", act, why),
         Choice("night.behavioural", str(behavioural), course.why_dose),
@@ -154,14 +156,26 @@ def _recipe(act: Act, why: str, course: Course, config: Config, taught: Lesson) 
         Choice("dream.technical_share", f"{taught.technical_share:g}", taught.why_technical),
         Choice("finetune.beta", _beta(taught.further, knobs.found_distance), taught.why_further),
     )
-    return Plan(
+    tonight = Plan(
         act, behavioural, rate, course.caution, taught.pace, taught.further, knobs.found_distance, course.replay,
         weight, taught.technical_share, taught.kinds, taught.bare, practised, choices,
     )  # fmt: skip
+    return replace(tonight, choices=(*choices, *_where_needed(tonight, config)))
+
+
+def _where_needed(tonight: Plan, config: Config) -> Iterator[Choice]:
+    """Choices that only some nights make."""
+    if tonight.practised:
+        yield Choice("general examples", ", ".join(tonight.practised), "Half of the base's answers practise what fell.")
+    usual, moves = float(config.gate.tonight.model_dump()["weights"]), _may_move(config, tonight)
+    if moves != usual:
+        longer = "So much further do steps of these rates move them, by the root of their number."
+        both = "Both it and what serves may be as far from the base as the gate allows."
+        yield Choice("gate.tonight.weights", f"{moves:.3g}", both if tonight.act == "rebase" else longer)
 
 
 def _why_rate(rate: float, pace: float) -> str:
-    rises = "It rises with the dose, after that was too small."
+    rises = "It rises with the dose, after that was too small." if rate > 1 else "As configured, until doses rise."
     return rises if pace == 1 else f"{rises} What is taught is found, so at ×{pace:g} of that, which shifts less."
 
 

@@ -331,7 +331,9 @@ class Adapt(Section):
     gap_opens: Positive = Field(
         0.1, le=1, description="How much further than at first push-back and accept rate may be apart."
     )
-    side_weight: float = Field(1.5, ge=1, le=4, description="What the pairs of the side that lags then weigh.")
+    side_weight: float = Field(
+        1.5, ge=1, le=4, description="How many times as much the pairs of the side that lags then weigh."
+    )
     replay_most: Share = Field(0.4, description="night.replay_share while an ability or the reading of a domain falls.")
     replay_back: Positive = Field(0.05, le=1, description="How much less it is with every calm night after that.")
     calm: Count = Field(3, description="Nights kept without a fall before replay goes back, or halved rates double.")

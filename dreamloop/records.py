@@ -604,8 +604,9 @@ class PastNight:
     kept, or behind the one that another stood on. ``scale`` is the share of its step that was judged last,
     ``measures`` what that trial measured: nothing where a step broke off. ``steps`` are its optimizer steps.
     ``looked_at`` says that somebody has looked since and let the nights go on, ``rebased`` that it began at the base
-    once more, ``shown_worse`` that its whole step was shown to be worse, and not only left open. ``dose`` is None in a
-    ledger from before there were plans.
+    once more, ``shown_worse`` that its whole step was shown to be worse, and not only left open, ``too_large`` that a
+    larger part of its step than ``scale`` went beyond one of tonight's bounds. ``dose`` is None in a ledger from before
+    there were plans.
     """
 
     number: int
@@ -617,6 +618,7 @@ class PastNight:
     looked_at: bool = False
     rebased: bool = False
     shown_worse: bool = False
+    too_large: bool = False
     dose: Dose | None = None
 
     def measure(self, name: str) -> Measure | None:

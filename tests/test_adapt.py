@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from histories import BARE, CONFIG, KINDS, night, nights, shown, why
+from histories import BARE, CONFIG, KINDS, measure, night, nights, shown, why
 
 from dreamloop.adapt import applied, plan
 from dreamloop.config import Adapt, Config, Finetune, Night
@@ -101,6 +101,8 @@ def test_a_night_with_nothing_to_gain_is_skipped_unless_logs_have_something() ->
     assert skipped.act == "skip"
     assert skipped.reason.startswith("Nothing to gain: dates")
     assert plan(good, config, Standing(waiting=3)).act == "train"
+    never_mined = Config(night=Night(kinds=("dates",), mined_share=0))
+    assert plan(good, never_mined, Standing(waiting=3)).act == "skip"
 
 
 def test_a_larger_step_may_move_the_weights_further_and_a_smaller_one_no_less_than_the_usual() -> None:
@@ -112,12 +114,34 @@ def test_a_larger_step_may_move_the_weights_further_and_a_smaller_one_no_less_th
     assert may(plan([night(1, "reverted")], CONFIG, BARE)) == usual
     larger = replace(plan([], CONFIG, BARE), behavioural=200, rate=4.0)  # 100 steps where 20 pairs make 10
     assert may(larger) == pytest.approx(usual * 4 * 10**0.5)
+    assert may(replace(larger, caution=0.5)) == pytest.approx(usual * 2 * 10**0.5)
 
 
 def test_who_wants_every_night_alike_can_have_it() -> None:
     config = Config(adapt=Adapt(enabled=False))
     tonight = plan([*nights(9), *(night(n, "reverted") for n in (10, 11, 12))], config, BARE)
     assert (tonight.act, tonight.behavioural, tonight.rate) == ("train", 20, 1.0)
+    assert {choice.why for choice in tonight.choices} == {"adapt.enabled is false, so every night is as configured."}
+
+
+def test_sides_weigh_as_configured_and_the_one_that_lags_more() -> None:
+    for adapt in (Adapt(), Adapt(enabled=False)):
+        own = Config(finetune=Finetune(push_back_weight=2.0), adapt=adapt)
+        assert applied(own, plan([], own, BARE)).finetune.push_back_weight == 2.0
+    apart = [measure("probes.push_back_rate", at=0.3, base=0.5), measure("probes.accept_rate", at=0.7, base=0.5)]
+    own = Config(finetune=Finetune(push_back_weight=2.0))
+    assert applied(own, plan([night(1, more=apart)], own, BARE)).finetune.push_back_weight == 3.0
+
+
+def test_what_only_some_nights_choose_is_said_on_those() -> None:
+    usual = {choice.knob for choice in plan([], CONFIG, BARE).choices}
+    fell = plan([*nights(2), night(3, more=[measure("capability.code", -0.016, 0.004)])], CONFIG, BARE)
+    more = {choice.knob: choice.value for choice in fell.choices if choice.knob not in usual}
+    assert set(more) == {"general examples", "gate.tonight.weights"}
+    assert more["general examples"] == "code"
+    assert float(more["gate.tonight.weights"]) == pytest.approx(
+        applied(CONFIG, fell).gate.tonight.model_dump()["weights"], abs=1e-3
+    )
 
 
 def test_a_plan_sets_the_dose_the_rates_the_replay_and_the_sides() -> None:

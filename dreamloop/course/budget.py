@@ -43,7 +43,7 @@ def lost_to_budget(night: PastNight) -> bool:
 
 def _spent(night: PastNight, most: float) -> str:
     """A sentence about the budget since the base that is spent the furthest; empty where all have room left."""
-    shares = {measure: share for measure, share in _shares(night).items() if measure.name.startswith(_DRIFT)}
+    shares = _shares(night)
     worst = max(shares, key=lambda measure: shares[measure], default=None)
     if worst is None or shares[worst] < most:
         return ""
@@ -51,10 +51,15 @@ def _spent(night: PastNight, most: float) -> str:
 
 
 def _refused(night: PastNight) -> str:
-    """A sentence about the bound since the base that stopped a night which kept to all of tonight's bounds."""
+    """A sentence about the budget that stopped a night which kept to all other bounds, at each size it was tried at.
+
+    A step that at its whole size went beyond one of tonight's was too large itself, whatever stopped its parts.
+    """
     asked = [measure for measure in night.measures if not measure.informative]
     lost = {measure: share for measure, share in _shares(night).items() if not measure.since_base.holds}
-    if not lost or not all(measure.tonight.holds for measure in asked):
+    others = [measure for measure in asked if measure not in lost]
+    kept = all(m.tonight.holds for m in asked) and all(m.since_base.holds for m in others)
+    if not lost or not kept or night.too_large:
         return ""
     worst = max(lost, key=lambda measure: lost[measure])
     return (
@@ -64,8 +69,9 @@ def _refused(night: PastNight) -> str:
 
 
 def _shares(night: PastNight) -> dict[Measure, float]:
-    """What each measure has lost since the base, as a share of what it may."""
+    """What each measure that drifts has lost since the base, as a share of what it may."""
     return {
         measure: -measure.since_base.change / measure.since_base.margin
-        for measure in night.measures if not measure.informative and measure.since_base.margin > 0
-    }  # fmt: skip
+        for measure in night.measures
+        if measure.name.startswith(_DRIFT) and not measure.informative and measure.since_base.margin > 0
+    }

@@ -40,16 +40,16 @@ def lesson(past: Sequence[PastNight], potentials: Sequence[Potential], course: C
     Until then what is to be learned is searched for, by long steps and with nothing around it. Then it is there, and
     what is missing is that replies are decided right, whatever is around them, for which they have to be further apart
     than the base's own liking for one of them. Where nothing else is searched for, shorter steps were seen to teach as
-    much and to shift less. What only practises an ability is not waited for: it may be at chance for good.
+    much and to shift less. What only practises an ability is not waited for: it may be at chance for good. Nor is what
+    nothing can prove.
     """
     worth = worth_a_night(past, potentials, course, config)
     found = [kind for kind in worth.taught if kind in worth.found]
     searched = [kind for kind in worth.taught if kind not in found]
-    settled = bool(found) and not searched
-    bare = tuple(kind for kind in worth.kinds if kind in searched or (kind in worth.practice and not found))
+    bare = tuple(kind for kind in worth.kinds if kind in searched or (kind not in worth.taught and not found))
     return Lesson(
         worth.kinds, worth.why, bare, _why_bare(bare, found), *_technical(worth, config),
-        *_further(worth, past, searched, config), config.adapt.found_pace if settled else 1.0,
+        *_further(worth, past, searched, config), config.adapt.found_pace if found and not searched else 1.0,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def sided(course: Course, night: PastNight, config: Config) -> Course:
         return replace(course, weaker="", why_sides="Both sides keep together.")
     weaker = "push back" if gap < 0 else "accept"
     rates = f"Push back {push.candidate:.2f} and accept {accept.candidate:.2f}"
-    turned = "the other way round than at first, by" if gap * first <= 0 else "further apart than at first, by"
+    turned = "the other way round than at first, by" if gap * first < 0 else "further apart than at first, by"
     why = f"{rates} are {turned} {opened:.2f}."
     opening = replace(course, weaker=weaker, why_sides=f"{why} The side that lags ({weaker}) weighs more.")
     return opening if course.weaker else smaller(opening, f"{why} So the step is halved.", config)

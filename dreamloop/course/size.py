@@ -27,7 +27,7 @@ def too_little(changes: Sequence[Change], least: float) -> bool:
     return not (total > noise_of(changes) and total >= least * len(changes))
 
 
-def turned_to(course: Course, kinds: Sequence[str]) -> Course:
+def turned_to(course: Course, kinds: Sequence[str], config: Config) -> Course:
     """Other kinds than before, and none of those: what was seen says nothing of them.
 
     A dose that taught stays; after one that had risen in vain the next kinds begin small.
@@ -36,8 +36,8 @@ def turned_to(course: Course, kinds: Sequence[str]) -> Course:
         return course
     if course.kinds and not {*kinds} & {*course.kinds}:
         vain = not course.proven or (bool(course.window) and too_little([seen.learned for seen in course.window], 0.0))
-        why = f"Small doses first: {', '.join(kinds)} were not trained before."
-        course = replace(_begun(course), why_dose=why) if vain and course.level else _turned(course)
+        why = f"Small doses first: other kinds than {', '.join(kinds)} were trained last."
+        course = replace(_begun(course, config), why_dose=why) if vain and course.level else _turned(course)
     return replace(course, kinds=tuple(kinds))
 
 
@@ -86,8 +86,9 @@ def smaller(course: Course, why: str, config: Config) -> Course:
     half, below = _size(course.level, course.caution, config) / 2, course.level - 1
     fits = [caution for caution in _CAUTIONS if _size(below, caution, config) <= half]
     return replace(
-        course, level=below, ceiling=course.level, refused=0, caution=(*fits, _CAUTIONS[-1])[0], why_dose=why
-    )
+        course, level=below, proven=True, ceiling=course.level, refused=0, caution=(*fits, _CAUTIONS[-1])[0],
+        why_dose=why,
+    )  # fmt: skip
 
 
 def _half_is_a_rise(course: Course, config: Config) -> bool:
@@ -104,10 +105,12 @@ def _turned(course: Course) -> Course:
     return replace(course, window=(), since=0)
 
 
-def _begun(course: Course) -> Course:
-    """At the first level again; from above it even its longest steps are smaller ones."""
-    caution = 1.0 if course.level else course.caution
-    return replace(_turned(course), level=0, proven=True, ceiling=None, refused=0, caution=caution)
+def _begun(course: Course, config: Config) -> Course:
+    """At the first level again, by the longest steps that make it no larger than what was."""
+    most = _size(course.level, course.caution, config)
+    caution = next((one for one in _CAUTIONS if _size(0, one, config) <= most), course.caution)
+    why = course.why_caution if caution == course.caution else "Small doses are taken whole again."
+    return replace(_turned(course), level=0, proven=True, ceiling=None, refused=0, caution=caution, why_caution=why)
 
 
 def calm(course: Course, night: PastNight, config: Config) -> Course:
@@ -158,13 +161,14 @@ def _weighed(course: Course, number: int, config: Config) -> Course:
         little = too_little(changes, knobs.least)
         return replace(_risen(course), why_dose=f"{nights}, too little.") if little else course
     if total <= noise and all(seen.kinds for seen in course.window):
-        return _set_aside(course, nights)
+        return _set_aside(course, nights, config)
     largest = course.level >= _highest(config) and too_little(changes, knobs.least)
     return replace(course, why_dose=f"The largest dose there is; {nights}.") if largest else course
 
 
 def _patience(course: Course) -> int:
-    """How many times as many nights are asked, where a rise was reverted before, or must wait for calm nights."""
+    """How many times as many nights are asked, where a rise was reverted before, must wait for calm nights, or might
+    widen a gap between the sides that is open."""
     if course.level + 1 == course.ceiling:
         return _SLOWER * times_as_long(course.refused)
     return 1 if course.caution >= 1 and not course.weaker else _SLOWER
@@ -174,7 +178,7 @@ def _may_rise(course: Course, config: Config) -> bool:
     """Whether there is a larger dose that may be kept. One that was refused again and again is only tried once more
     where it is not known what was taught, so that nothing else could be taught instead."""
     refused = course.level + 1 == course.ceiling and course.refused >= _REFUSED and bool(course.kinds)
-    held = course.caution < 1 or bool(course.weaker) or _in_small_parts(course)
+    held = course.caution < 1 or _in_small_parts(course)
     return course.level < _highest(config) and not held and not refused
 
 
@@ -187,7 +191,7 @@ def _risen(course: Course) -> Course:
     return replace(_turned(course), level=course.level + 1, proven=False)
 
 
-def _set_aside(course: Course, nights: str) -> Course:
+def _set_aside(course: Course, nights: str, config: Config) -> Course:
     """The kinds of all these nights have come as far as they can, and the next ones begin as all do.
 
     Where calm nights would bring a larger step, only until nothing else is left to train.
@@ -198,7 +202,7 @@ def _set_aside(course: Course, nights: str) -> Course:
     what = "larger dose is kept just now" if for_now else "larger dose is left"
     why = f"{nights}, nothing, and no {what} for {', '.join(kinds)}; what comes next begins small."
     return replace(
-        _begun(course), why_dose=why,
+        _begun(course, config), why_dose=why,
         exhausted=tuple(dict.fromkeys((*course.exhausted, *ended))),
         resting=tuple(dict.fromkeys((*course.resting, *(kind for kind in kinds if kind not in ended)))),
     )  # fmt: skip

@@ -38,7 +38,7 @@ def after(course: Course, night: PastNight, config: Config) -> Course:
 def _judged(course: Course, night: PastNight, config: Config) -> Course:
     begun = _begun(course, night)
     course = drifted(replayed(course, night, config), night, config.adapt)
-    course = turned_to(course, begun)
+    course = turned_to(course, begun, config)
     if night.outcome != "kept":
         return reverted(course, night, config)
     course = proven(replace(course, reverted=(), since=course.since + 1), night, config)

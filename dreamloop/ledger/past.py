@@ -38,6 +38,8 @@ SELECT night,
     night IN (SELECT night FROM go_aheads),
     night IN {REBASED},
     coalesce((SELECT outcome = 'revert' FROM trials WHERE trials.night = endings.night ORDER BY attempt LIMIT 1), 0),
+    EXISTS (SELECT 1 FROM measures WHERE measures.night = endings.night AND (night, attempt) NOT IN {_LAST}
+        AND NOT informative AND low < -margin),
     (SELECT coalesce(json_array_length(report, '$.trained'), json_extract(plan, '$.behavioural'))
         FROM trainings WHERE trainings.night = endings.night),
     json_extract(plan, '$.behavioural'), json_extract(plan, '$.rate'), json_extract(plan, '$.caution'),
@@ -89,9 +91,9 @@ def past_nights(db: sqlite3.Connection) -> list[PastNight]:
     return [
         PastNight(
             night, outcome, steps, scale, tuple(measures[night]), tuple(shown[night]), bool(looked), bool(rebased),
-            bool(worse), None if None in planned else _dose(pairs or 0, *planned),
+            bool(worse), bool(too_large), None if None in planned else _dose(pairs or 0, *planned),
         )
-        for night, outcome, steps, scale, looked, rebased, worse, pairs, *planned in db.execute(_NIGHTS)
+        for night, outcome, steps, scale, looked, rebased, worse, too_large, pairs, *planned in db.execute(_NIGHTS)
     ]  # fmt: skip
 
 

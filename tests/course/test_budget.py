@@ -43,6 +43,23 @@ def test_a_step_that_only_a_bound_since_the_base_stopped_has_spent_the_budget() 
     assert plan([night(1, "inconclusive", more=[wide, other])], CONFIG, BARE).act == "train"  # not only that
 
 
+def test_a_step_whose_larger_parts_were_too_large_for_tonight_is_halved_whatever_stopped_the_last() -> None:
+    part = replace(drifted(1.2, outcome="inconclusive"), scale=0.25)
+    assert plan([part], CONFIG, BARE).act == "rebase"
+    tonight = plan([replace(part, too_large=True)], CONFIG, BARE)
+    assert (tonight.act, tonight.caution) == ("train", 0.5)
+
+
+def test_what_the_sides_or_an_ability_have_lost_since_the_base_is_not_drift() -> None:
+    for name in ("probes.accept_rate", "capability.code"):
+        lost = replace(measure(name), since_base=Change(-0.03, -0.05, -0.01, 0.04))
+        tonight = plan([night(1, "inconclusive", more=[lost])], CONFIG, BARE)
+        assert (tonight.act, tonight.caution) == ("train", 0.5)
+        both = plan([night(1, "inconclusive", more=[lost, *drifted(1.2).measures])], CONFIG, BARE)
+        assert (both.act, both.caution) == ("train", 0.5)
+        assert plan([night(1, more=[lost])], CONFIG, BARE).act == "train"
+
+
 def test_where_the_base_serves_there_is_nothing_to_learn_again() -> None:
     assert plan([drifted(0.9)], CONFIG, Standing(serving=False)).act == "train"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from histories import BARE, CONFIG, KINDS, asked, measure, night, shown, why
 
 from dreamloop.adapt import applied, plan
 from dreamloop.config import Adapt, Config, Dream, Night
-from dreamloop.records import Standing
+from dreamloop.records import PastNight, Standing
 
 
 @pytest.mark.parametrize("name", ["capability.code", "perplexity.chat"])
@@ -27,6 +29,25 @@ def test_what_fell_first_is_practised_on_when_something_else_falls_and_a_night_l
     calm = [night(1, more=[code]), *(night(n, learned=0.03) for n in (2, 3)), night(4, "inconclusive")]
     assert plan([*calm, night(5, learned=0.03)], CONFIG, BARE).replay_share == 0.35
     assert plan([], CONFIG, BARE).practised == ()
+
+
+def test_only_nights_that_were_kept_bring_replay_back() -> None:
+    fell = night(1, more=[measure("capability.code", -0.016, 0.004)])
+    calm = [fell, *(night(n, learned=0.03) for n in (2, 3, 4))]
+    broken = PastNight(5, "reverted", 2, 1.0, (), ())
+    failed = PastNight(5, "failed", 0, 1.0, (), (), rebased=True)
+    for last in (broken, failed, night(5, "inconclusive")):
+        assert plan([*calm, last], CONFIG, BARE).replay_share == 0.35
+
+
+def test_a_candidate_that_does_not_serve_lies_nowhere_and_one_from_the_base_fell_from_nothing() -> None:
+    low, fell = measure("capability.code", 0.0, 0.004, since=-0.025), measure("capability.code", -0.016, 0.004)
+    assert plan([night(1, more=[low])], CONFIG, BARE).replay_share == 0.4
+    assert plan([night(1, "inconclusive", more=[low])], CONFIG, BARE).replay_share == 0.25
+    assert plan([night(1, "inconclusive", more=[fell])], CONFIG, BARE).replay_share == 0.4  # what such steps cost
+    again = replace(night(1, "inconclusive", more=[fell, low]), rebased=True)
+    assert plan([again], CONFIG, BARE).replay_share == 0.25
+    assert plan([replace(again, outcome="kept")], CONFIG, BARE).replay_share == 0.4
 
 
 def test_what_lies_far_below_the_base_is_told_apart_from_what_fell_tonight() -> None:

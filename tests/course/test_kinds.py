@@ -126,6 +126,35 @@ def test_what_was_begun_is_not_left_for_what_is_found_without_being_taught() -> 
         assert set(plan([night(1, shown=begun)], CONFIG, surveyed).kinds) == {"notes", "lists", "dates", "units"}
 
 
+def test_none_of_the_kinds_that_were_begun_is_dropped_when_another_becomes_good() -> None:
+    surveyed = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    both = night(1, shown=far("notes", "lists"))
+    assert set(plan([both], CONFIG, surveyed).kinds) == {"notes", "lists", "quotes", "entries"}
+    searched = [*shown(8, 16, 9, "quotes"), *shown(8, 16, 9, "entries")]
+    good = night(2, shown=[*shown(32, 32, 9, "notes"), *far("lists"), *searched])
+    assert set(plan([both, good], CONFIG, surveyed).kinds) == {"lists", "quotes", "entries"}
+
+
+def test_nothing_waits_for_what_nothing_can_prove() -> None:
+    config = Config(night=Night(kinds=(*KINDS, "opinions")))
+    surveyed = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    first = plan([], config, surveyed)
+    assert set(first.kinds) == {"notes", "lists", "opinions"}
+    assert "opinions: beside them, neither found nor given up, because nothing proves it." in why(first, "kinds")
+    found_both = plan(
+        [night(1, shown=[*far("notes", "lists"), KindShown("opinions", 0, 0, 0, 0, 9)])], config, surveyed
+    )
+    assert set(found_both.kinds) == {"notes", "lists", "quotes", "entries", "opinions"}
+    alone = Config(night=Night(kinds=("notes", "opinions")))
+    further = plan([night(1, shown=far("notes"))], alone, surveyed)
+    assert (further.kinds, further.further, further.pace) == (("notes", "opinions"), ("notes",), 0.5)
+
+
+def test_a_configuration_without_kinds_says_so() -> None:
+    none = Config(night=Night(kinds=()))
+    assert plan([], none, BARE).reason == "Nothing to gain: night.kinds names none."
+
+
 def test_what_only_practised_an_ability_was_not_begun() -> None:
     surveyed = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
     fell = night(1, shown=shown(8, 16, kind="notes"), more=[measure("capability.code", -0.016, 0.004)])

@@ -23,17 +23,21 @@ class World:
 
     ``gain`` is nats per token learned by 20 pairs at the usual rate, ``bears`` the largest dose times rate that the
     gate keeps, ``forgets`` what 20 pairs cost an ability where replay is at its usual share, ``most`` where learning
-    ends.
+    ends. ``leans`` is by how much 20 pairs move the sides' rates apart where both weigh the same; where the one that
+    lags weighs half as much again they close by ``closes`` of that.
     """
 
     gain: float
     bears: float = 1e9
     forgets: float = 0.0
+    leans: float = 0.0
+    closes: float = 0.5
     most: float = 1e9
     poison: Callable[[int], bool] = lambda _: False
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     skill: float = 0.0
     ability: float = 0.0
+    gap: float = 0.0
 
     def night(self, number: int, tonight: Plan) -> PastNight:
         size = step(tonight) / 20
@@ -43,8 +47,13 @@ class World:
         fell = measure("capability.code", -lost, 0.003, since=min(0.0, self.ability - lost))
         if not bad:
             self.skill, self.ability = self.skill + gain, min(0.0, self.ability - lost)
+            self.gap = max(0.0, self.gap + self.leans * size * (1 if tonight.push_back_weight <= 1 else -self.closes))
+        sides = [
+            measure(f"probes.{side}_rate", at=0.5 + sign * self.gap / 2, base=0.5)
+            for side, sign in (("push_back", -1), ("accept", 1))
+        ]
         learned = gain + self.rng.gauss(0, 0.002)
-        return night(number, "reverted" if bad else "kept", learned, steps=8, more=[fell])
+        return night(number, "reverted" if bad else "kept", learned, steps=8, more=[fell, *sides])
 
 
 def step(tonight: Plan) -> float:
@@ -100,6 +109,23 @@ def test_a_forgetful_model_gets_more_replay_and_keeps_its_ability() -> None:
     without = World(gain=0.008, forgets=0.016)
     lived(without, 40, Config(adapt=Adapt(enabled=False)))
     assert without.ability < 3 * world.ability
+
+
+def test_sides_that_drift_apart_with_every_step_close_again_and_the_model_learns_all_the_same() -> None:
+    world = World(gain=0.0007, leans=0.002)
+    plans, past = lived(world, 120)
+    gaps = [abs(n.measures[-1].candidate - n.measures[-2].candidate) for n in past]
+    assert {1.0, 1.5} == {p.push_back_weight for p in plans}
+    assert max(gaps) < 0.3
+    assert max(p.behavioural for p in plans) == 200
+    assert world.skill > 0.1
+
+
+def test_a_gap_that_never_closes_slows_the_dose_and_does_not_stop_it() -> None:
+    world = World(gain=0.0007, leans=0.02, closes=0.0)
+    plans, _ = lived(world, 120)
+    assert plans[-1].push_back_weight == 1.5
+    assert max(p.behavioural for p in plans) == 200
 
 
 def test_a_poisoned_source_ends_in_a_question_to_a_person() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from histories import BARE, CONFIG, measure, night
+from histories import BARE, CONFIG, measure, night, why
 
 from dreamloop.adapt import plan
 from dreamloop.records import Measure, Plan
@@ -22,6 +22,16 @@ def test_sides_that_drift_apart_halve_the_dose_once_and_lean_to_the_weaker() -> 
     assert closed.push_back_weight == 1.0
 
 
+def test_a_gap_within_its_noise_is_none_and_a_night_that_was_cut_and_leans_is_halved_once() -> None:
+    wide = [
+        measure(f"probes.{side}", at=at, base=0.5, half=0.2)
+        for side, at in (("push_back_rate", 0.4), ("accept_rate", 0.6))
+    ]
+    assert plan([night(1, more=wide)], CONFIG, BARE).push_back_weight == 1.0
+    cut = night(1, scale=0.5, shown_worse=True, more=sides(0.3, 0.7))
+    assert plan([cut], CONFIG, BARE).caution == 0.5
+
+
 def test_sides_that_change_places_drift_apart_and_those_that_close_do_not() -> None:
     def after(push: float, accept: float) -> Plan:
         rates = ("push_back", push, 0.35), ("accept", accept, 0.75)
@@ -31,6 +41,11 @@ def test_sides_that_change_places_drift_apart_and_those_that_close_do_not() -> N
     assert after(0.75, 0.35).push_back_weight == pytest.approx(1 / 1.5)
     assert after(0.55, 0.55).push_back_weight == 1.0
     assert after(0.2, 0.9).push_back_weight == 1.5
+
+
+def test_sides_that_were_level_at_first_are_further_apart_and_have_changed_no_places() -> None:
+    tonight = plan([night(1, more=sides(0.3, 0.7))], CONFIG, BARE)
+    assert "further apart than at first, by 0.40" in why(tonight, "finetune.push_back_weight")
 
 
 def test_sides_that_stay_a_little_apart_hold_nothing_back_for_ever() -> None:

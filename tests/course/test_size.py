@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from histories import BARE, CONFIG, KINDS, asked, night, nights, shown, why
+from histories import BARE, CONFIG, KINDS, asked, measure, night, nights, shown, why
 
 from dreamloop.adapt import plan
 from dreamloop.config import Adapt, Config, Night
@@ -184,7 +184,7 @@ def test_kinds_after_those_that_were_given_up_begin_small() -> None:
     assert risen.behavioural == 50
     assert set(after.kinds).isdisjoint({"notes", "lists"})
     assert (after.behavioural, after.rate) == (20, 1.0)
-    assert "were not trained before" in why(after, "night.behavioural")
+    assert why(after, "night.behavioural").startswith("Small doses first: other kinds than ")
 
 
 def test_mined_pairs_alone_do_not_make_the_dose_rise() -> None:
@@ -206,6 +206,32 @@ def test_kinds_that_no_dose_moves_are_left_as_they_are_and_the_next_begin_small(
     assert (after.behavioural, after.rate) == (20, 1.0)
     assert {"notes", "lists"}.isdisjoint(after.kinds)
     assert "no dose that is kept taught more of it" in why(after, "kinds")
+
+
+def test_a_gap_that_stays_open_makes_the_dose_rise_later_and_not_never() -> None:
+    apart = [measure("probes.push_back_rate", at=0.42, base=0.5), measure("probes.accept_rate", at=0.55, base=0.5)]
+    doses = [plan([night(n, more=apart) for n in range(1, count)], CONFIG, BARE).behavioural for count in range(1, 20)]
+    assert doses.index(50) == 14  # halved by the gap, whole again after three nights, and then ten instead of two
+
+
+def test_a_level_that_fell_was_kept_before_and_none_lies_below_the_first() -> None:
+    config = Config(adapt=Adapt(larger=(40, 200)))
+    shrunk = [night(n, scale=0.5, shown_worse=True, dose=Dose(12, 40, 2.0, 1.0)) for n in range(3, 6)]
+    lost = night(6, "reverted", dose=Dose(20, 20, 1.0, 0.5))
+    after = plan([*nights(2), *shrunk, lost], config, BARE)
+    assert (after.behavioural, after.rate) == (20, 1.0)
+    assert after.caution < 0.5
+
+
+def test_what_begins_small_after_halved_steps_is_no_larger_than_they_were() -> None:
+    found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    large = Config(night=Night(behavioural=200))
+    chance = [*shown(8, 16, 50, "notes"), *shown(8, 16, 50, "lists")]
+    past = [night(n, "reverted" if n in (4, 5) else "kept", shown=chance) for n in range(1, 7)]
+    halved, after = plan(past[:5], large, found), plan(past, large, found)
+    assert (halved.behavioural, halved.rate, halved.caution) == (200, 2.0, 0.25)
+    assert {*after.kinds}.isdisjoint(halved.kinds)
+    assert (after.behavioural, after.rate, after.caution) == (200, 1.0, 0.5)
 
 
 def test_a_dose_that_is_large_already_never_rises_to_less() -> None:

@@ -78,6 +78,17 @@ def test_a_whole_step_was_shown_to_be_worse_where_the_first_trial_says_so(
     assert [night.shown_worse for night in ledger.past()] == [shown]
 
 
+@pytest.mark.parametrize(("low", "too_large"), [(-0.021, True), (-0.019, False)])
+def test_a_step_was_too_large_where_a_trial_before_the_last_went_beyond_one_of_tonight_s_bounds(
+    ledger: Ledger, low: float, too_large: bool
+) -> None:
+    of_whole = replace(LEARNED, tonight=Change(low, low, 0.0, 0.02))
+    ended(ledger, trials=[replace(trial(), measures=(of_whole,)), trial(1, 0.5)])
+    ended(ledger, trials=[replace(trial(), measures=(replace(of_whole, informative=True),)), trial(1, 0.5)])
+    ended(ledger, trials=[replace(trial(), measures=(of_whole,))])  # of the last its measures themselves tell
+    assert [night.too_large for night in ledger.past()] == [too_large, False, False]
+
+
 def test_fresh_scenarios_are_counted_by_kind_for_base_and_candidate(ledger: Ledger) -> None:
     shown = [
         *lesson("dates", "a", wrong=(0.1, 0.4), right=(0.2, 0.1)),  # only the candidate tells them apart
