@@ -150,9 +150,9 @@ def written(result: Mapping[str, Any]) -> str:
     rows = [("", *who), ("---", *("---" for _ in who))]
     known = result["table"][who[0]]
     taught = [kind for twins in result["twins"] for kind, count in twins.items() if count]
-    kinds = [name for kind in dict.fromkeys(taught) for name in (kind, f"own/{kind}") if f"auc.{name}" in known]
+    kinds = [name for kind in dict.fromkeys(taught) for name in (kind, f"own/{kind}")]
     own = [f"{which}.{kind}" for kind in kinds for which in ("auc", "push_back", "accept")]
-    for measure in (*(name for name in TABLED if name in known), *own):
+    for measure in (name for name in (*TABLED, *own) if name in known):
         cells = ["{:.3f} ({:.3f} to {:.3f})".format(*bounds(measure, result["table"][one][measure])) for one in who]
         rows.append((title_of(measure), *cells))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
