@@ -95,8 +95,9 @@ def _tonight(
         return _as_it_was_learned(_recipe("rebase", why, course, config, taught), past, config)
     if len(course.reverted) >= config.adapt.reverts_most:
         nights = ", ".join(map(str, course.reverted))
+        because = course.spent or _beyond(past, course.reverted[-1])
         why = (
-            f"{len(course.reverted)} nights in a row were not kept ({nights}). {course.spent}{' ' * bool(course.spent)}"
+            f"{len(course.reverted)} nights in a row were not kept ({nights}). {because} "
             "Nothing is trained until somebody has looked: "
             f"'dreamloop show {course.reverted[-1]}', then 'dreamloop plan --go-on'."
         )
@@ -104,6 +105,14 @@ def _tonight(
     if not taught.kinds and not min(standing.waiting, int(config.night.behavioural * config.night.mined_share)):
         return _recipe("skip", f"Nothing to gain: {taught.why_kinds}", course, config, taught)
     return _recipe("train", "There is something to learn.", course, config, taught)
+
+
+def _beyond(past: Sequence[PastNight], number: int) -> str:
+    """A sentence about the bounds that a night went beyond."""
+    last = next(night for night in past if night.number == number)
+    asked = [measure for measure in last.measures if not measure.informative]
+    names = [measure.name for measure in asked if not (measure.tonight.holds and measure.since_base.holds)]
+    return f"The last went beyond the bounds of {', '.join(names)}." if names else "The last says why."
 
 
 def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config) -> Plan:

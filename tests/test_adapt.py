@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from histories import BARE, CONFIG, KINDS, measure, night, nights, shown, why
+from histories import BARE, CONFIG, KINDS, drifted, measure, night, nights, shown, why
 
 from dreamloop.adapt import applied, plan
 from dreamloop.config import Adapt, Config, Finetune, Night
@@ -139,6 +139,8 @@ def test_what_only_some_nights_choose_is_said_on_those() -> None:
     more = {choice.knob: choice.value for choice in fell.choices if choice.knob not in usual}
     assert set(more) == {"general examples", "gate.tonight.weights"}
     assert more["general examples"] == "code"
+    assert why(plan([drifted(0.9)], CONFIG, BARE), "gate.tonight.weights").startswith("Both it and what serves")
+    assert why(plan([], CONFIG, BARE), "finetune.dpo_learning_rate") == "As configured, until doses rise."
     assert float(more["gate.tonight.weights"]) == pytest.approx(
         applied(CONFIG, fell).gate.tonight.model_dump()["weights"], abs=1e-3
     )

@@ -31,32 +31,42 @@ def due(course: Course, knobs: Adapt) -> bool:
 
 
 def drifted(course: Course, night: PastNight, knobs: Adapt) -> Course:
-    """What is spent by now; a night that was not kept leaves what was spent before it."""
-    spent = _spent(night, knobs.drift_most) if night.outcome == "kept" else _refused(night) or course.spent
+    """What is spent by now; a night that was not kept leaves what was spent before it.
+
+    What rates and abilities have lost since the base is no drift, and steps are halved for it. Where the last night of
+    as many as may be lost in a row, with the smallest step by then, is lost to it all the same, only the base is left
+    to begin at, before a person is asked.
+    """
+    if night.outcome == "kept":
+        spent = _spent(night, knobs.drift_most)
+    else:
+        last = len(course.reverted) + 1 >= knobs.reverts_most
+        spent = _refused(night, "" if last else _DRIFT) or course.spent
     return replace(course, judged=course.judged + 1, spent=spent)
 
 
 def lost_to_budget(night: PastNight) -> bool:
     """Whether nothing but what was spent before stood in a night's way."""
-    return bool(_refused(night))
+    return bool(_refused(night, _DRIFT))
 
 
 def _spent(night: PastNight, most: float) -> str:
     """A sentence about the budget since the base that is spent the furthest; empty where all have room left."""
-    shares = _shares(night)
+    shares = _shares(night, _DRIFT)
     worst = max(shares, key=lambda measure: shares[measure], default=None)
     if worst is None or shares[worst] < most:
         return ""
     return f"By night {night.number} {worst.name} has used {shares[worst]:.0%} of what it may lose since the base."
 
 
-def _refused(night: PastNight) -> str:
-    """A sentence about the budget that stopped a night which kept to all other bounds, at each size it was tried at.
+def _refused(night: PastNight, of: str | tuple[str, ...]) -> str:
+    """A sentence about the budget ``of`` measures called so that stopped a night which kept to all other bounds, at
+    each size it was tried at.
 
     A step that at its whole size went beyond one of tonight's was too large itself, whatever stopped its parts.
     """
     asked = [measure for measure in night.measures if not measure.informative]
-    lost = {measure: share for measure, share in _shares(night).items() if not measure.since_base.holds}
+    lost = {measure: share for measure, share in _shares(night, of).items() if not measure.since_base.holds}
     others = [measure for measure in asked if measure not in lost]
     kept = all(m.tonight.holds for m in asked) and all(m.since_base.holds for m in others)
     if not lost or not kept or night.too_large:
@@ -68,10 +78,10 @@ def _refused(night: PastNight) -> str:
     )
 
 
-def _shares(night: PastNight) -> dict[Measure, float]:
-    """What each measure that drifts has lost since the base, as a share of what it may."""
+def _shares(night: PastNight, of: str | tuple[str, ...]) -> dict[Measure, float]:
+    """What each measure whose name begins so has lost since the base, as a share of what it may."""
     return {
         measure: -measure.since_base.change / measure.since_base.margin
         for measure in night.measures
-        if measure.name.startswith(_DRIFT) and not measure.informative and measure.since_base.margin > 0
+        if measure.name.startswith(of) and not measure.informative and measure.since_base.margin > 0
     }

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dreamloop.config import Adapt, Config
-from dreamloop.course.state import Course
-from dreamloop.dream.kinds import EASIER, TECHNICAL, UNPROVEN
+from dreamloop.course.state import Course, provable
+from dreamloop.dream.kinds import EASIER, TECHNICAL
 from dreamloop.records import KindShown, PastNight, Potential
 
 _UNKNOWN = "As configured; the base is asked first what can be taught, and that may leave some of them."
@@ -28,7 +28,7 @@ class Worth:
     @property
     def taught(self) -> tuple[str, ...]:
         """Those whose two sides are to be told apart, which can be proven."""
-        return tuple(kind for kind in self.kinds if kind not in {*self.practice, *UNPROVEN})
+        return provable([kind for kind in self.kinds if kind not in self.practice])
 
 
 def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], course: Course, config: Config) -> Worth:
@@ -47,20 +47,21 @@ def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], co
     open_ones = [kind for kind in config.night.kinds if kind not in {*good, *lost, *course.exhausted}]
     left = [kind for kind in open_ones if kind not in course.resting] or open_ones
     ended = [kind for kind in config.night.kinds if kind not in {*good, *lost, *left}]
-    unproven = [kind for kind in left if kind in UNPROVEN]
-    ranked = _promising([kind for kind in left if kind not in unproven], potentials, won, asked)
+    ranked = _promising(provable(left), potentials, won, asked)
+    unproven = [kind for kind in left if kind not in ranked]
     begun = [kind for kind in ranked if kind in course.kinds]
     steps = [kind for kind in ranked if EASIER.get(kind) in {*good, *by_now} and kind not in begun]
     begun.sort(key=lambda kind: kind not in by_now)
     ranked = [*begun, *steps, *(kind for kind in ranked if kind not in {*begun, *steps})]
-    at_once = _at_once(ranked, len(begun), by_now, knobs.kinds_at_once, course.caution == 1) if potentials else ranked
+    held = len(begun) if by_now.intersection(begun) else 0
+    at_once = _at_once(ranked, held, by_now, knobs.kinds_at_once, course.caution == 1) if potentials else ranked
     practice = [kind for kind in _practice(course.fell, ranked) if kind not in at_once]
     first = [*at_once, *practice, *unproven]
     told = {
         "decided well already": good, "still at chance, training it would teach a bias": lost,
         "no dose that is kept taught more of it": ended,
         "trained beside them, because that ability fell": practice,
-        "beside them, neither found nor given up, because nothing proves it": unproven,
+        "as configured, neither found nor given up, because nothing proves it": unproven,
         "next, because its easier form is found": [kind for kind in steps if kind in first],
         "less promising than the others, so they wait": [kind for kind in left if kind not in first],
     }  # fmt: skip
@@ -71,14 +72,14 @@ def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], co
     return Worth(kinds, tuple(practice), by_now, why or usual)
 
 
-def _at_once(ranked: list[str], begun: int, by_now: frozenset[str], count: int, calm: bool) -> list[str]:
-    """The first so many; where all of them are found, as many more beside them, and none that was begun is dropped.
+def _at_once(ranked: list[str], held: int, by_now: frozenset[str], count: int, calm: bool) -> list[str]:
+    """The first so many; where all of them are found, as many more beside them, ``held`` also when one becomes good.
 
     Not while setbacks hold the steps back: what is left of them would be spread over too much.
     """
     if not calm:
         return ranked[:count]
-    return ranked[: 2 * count if by_now.issuperset(ranked[:count]) else max(count, min(begun, 2 * count))]
+    return ranked[: 2 * count if by_now.issuperset(ranked[:count]) else max(count, min(held, 2 * count))]
 
 
 def _told_apart(nights: Sequence[PastNight], enough: int) -> tuple[Counter[str], Counter[str]]:

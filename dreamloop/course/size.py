@@ -8,7 +8,17 @@ from dataclasses import replace
 
 from dreamloop.config import Config
 from dreamloop.course.budget import lost_to_budget
-from dreamloop.course.state import LONGEST, Course, Seen, doses, noise_of, pairs_of_level, rate_of, times_as_long
+from dreamloop.course.state import (
+    LONGEST,
+    Course,
+    Seen,
+    doses,
+    noise_of,
+    pairs_of_level,
+    provable,
+    rate_of,
+    times_as_long,
+)
 from dreamloop.records import Change, PastNight
 
 _LEARNED = "lessons.discrimination"
@@ -32,6 +42,7 @@ def turned_to(course: Course, kinds: Sequence[str], config: Config) -> Course:
 
     A dose that taught stays; after one that had risen in vain the next kinds begin small.
     """
+    kinds = provable(kinds)
     if not kinds:
         return course
     if course.kinds and not {*kinds} & {*course.kinds}:
@@ -109,7 +120,7 @@ def _begun(course: Course, config: Config) -> Course:
     """At the first level again, by the longest steps that make it no larger than what was."""
     most = _size(course.level, course.caution, config)
     caution = next((one for one in _CAUTIONS if _size(0, one, config) <= most), course.caution)
-    why = course.why_caution if caution == course.caution else "Small doses are taken whole again."
+    why = course.why_caution if caution == course.caution else "What begins is no larger a step than what was."
     return replace(_turned(course), level=0, proven=True, ceiling=None, refused=0, caution=caution, why_caution=why)
 
 
@@ -135,10 +146,11 @@ def _sized(course: Course, night: PastNight, config: Config) -> Course:
     learned, knobs = night.measure(_LEARNED), config.adapt
     if learned is None or not _of_this_size(course, night, config):
         return course
-    if night.shown and not night.taught():
+    taught = provable(night.taught())
+    if night.shown and not taught:
         return course  # what people said is not what fresh scenarios ask
     times = _patience(course)
-    seen = Seen(_whole(learned.tonight, night.scale), night.steps, night.taught(), night.scale)
+    seen = Seen(_whole(learned.tonight, night.scale), night.steps, taught, night.scale)
     course = replace(course, window=(*course.window, seen)[-knobs.patience * times :])
     steps, fewest = sum(seen.steps for seen in course.window), min(2, knobs.patience)
     full = len(course.window) >= knobs.patience * times
@@ -197,7 +209,7 @@ def _set_aside(course: Course, nights: str, config: Config) -> Course:
     Where calm nights would bring a larger step, only until nothing else is left to train.
     """
     kinds = [kind for kind in course.window[0].kinds if all(kind in seen.kinds for seen in course.window)]
-    for_now = course.caution < 1 or bool(course.weaker) or _in_small_parts(course)
+    for_now = course.caution < 1 or _in_small_parts(course)
     ended = [kind for kind in kinds if not for_now or kind in course.resting]
     what = "larger dose is kept just now" if for_now else "larger dose is left"
     why = f"{nights}, nothing, and no {what} for {', '.join(kinds)}; what comes next begins small."

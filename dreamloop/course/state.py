@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dreamloop.config import Adapt, Config
+from dreamloop.dream.kinds import UNPROVEN
 from dreamloop.records import Change
 
 LONGEST = 8  # times the nights that anything asks for at most: a gate is sometimes wrong, too
@@ -98,6 +99,11 @@ def pairs_of_level(level: int, config: Config) -> int:
 def times_as_long(times: int) -> int:
     """How many times as long is waited after something has happened so often: twice as long with every further time."""
     return min(1 << max(0, times - 1), LONGEST)
+
+
+def provable(kinds: Sequence[str]) -> tuple[str, ...]:
+    """Those of which fresh scenarios can say what a night taught."""
+    return tuple(kind for kind in kinds if kind not in UNPROVEN)
 
 
 def noise_of(changes: Sequence[Change]) -> float:

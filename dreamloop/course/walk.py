@@ -53,5 +53,5 @@ def _judged(course: Course, night: PastNight, config: Config) -> Course:
 
 def _begun(course: Course, night: PastNight) -> list[str]:
     """The kinds that the night taught, without those that only practised what had fallen before it."""
-    practised = frozenset[str]().union(*practising(course.fell))
+    practised = frozenset[str]().union(*practising(course.fell)).difference(course.kinds)
     return [kind for kind in night.taught() if kind not in practised]

@@ -1,11 +1,11 @@
 """Ten nights in a row, three seeds: does judgment grow, and does nothing else fall?
 
-Four contestants on the same logs and the same dreams: the base model; the base under a system prompt written for it; a
-loop of TRL's trainers without replay, anchor or gate (`naive`); and dreamloop, whole nights as people run them, but that
-general rows and dreams are not the model's own (`contestants.config_of`). Before the first night, halfway and after the last each is asked the gate's probes, whose templates,
-facts and wordings are in no dream and which offer both sides the same replies, and public sets that nothing is trained
-on (`public`). A figure has a mean over the seeds and a 90 % interval (`figures`); ``gain`` is the same against the
-base, on the same items.
+Four contestants on the same logs and the same dreams: the base model; the base under a system prompt written for it;
+a loop of TRL's trainers without replay, anchor or gate (`naive`); and dreamloop, whole nights as people run them,
+except that general rows and dreams are not the model's own (`contestants.config_of`). Before the first night, halfway
+and after the last each is asked the gate's probes, whose templates, facts and wordings are in no dream and which
+offer both sides the same replies, and public sets that nothing is trained on (`public`). A figure has a mean over the
+seeds and a 90 % interval (`figures`); ``gain`` is the same against the base, on the same items.
 
     python tests/bench/nights.py --data FOLDER [--logs FOLDER] [--seeds 3] [--nights 10]   runs what is not finished yet
     python tests/bench/nights.py --data FOLDER --seed N                                    one seed alone, beside others

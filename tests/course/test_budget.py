@@ -60,6 +60,29 @@ def test_what_the_sides_or_an_ability_have_lost_since_the_base_is_not_drift() ->
         assert plan([night(1, more=[lost])], CONFIG, BARE).act == "train"
 
 
+@pytest.mark.parametrize("name", ["perplexity.chat", "geometry.collapse", "geometry.weights"])
+def test_reading_collapse_and_the_weights_distance_are_drift(name: str) -> None:
+    lost = replace(measure(name), since_base=Change(-0.034, -0.034, -0.034, 0.04))
+    assert plan([night(1, more=[lost])], CONFIG, BARE).act == "rebase"
+
+
+def test_where_the_smallest_steps_are_lost_to_a_rate_since_the_base_it_is_begun_there_before_a_person_is_asked() -> (
+    None
+):
+    lost = replace(measure("probes.accept_rate"), since_base=Change(-0.03, -0.05, -0.01, 0.04))
+    kept = [night(n, learned=0.03) for n in (1, 2, 3)]
+    past = [*kept, *(night(n, "inconclusive", more=[lost]) for n in (4, 5, 6))]
+    assert [plan(past[:n], CONFIG, BARE).act for n in (4, 5, 6)] == ["train", "train", "rebase"]
+    assert "Night 6 was lost to what probes.accept_rate had used" in plan(past, CONFIG, BARE).reason
+    again = replace(night(7), rebased=True)
+    assert plan([*past, again], CONFIG, BARE).act == "train"
+    stopped = plan([*past, replace(again, outcome="inconclusive")], CONFIG, BARE)
+    assert stopped.act == "stop"
+    assert "(4, 5, 6). The last went beyond the bounds of probes.accept_rate. " in stopped.reason
+    fell = measure("probes.accept_rate", -0.05)
+    assert plan([*kept, *(night(n, "reverted", more=[fell]) for n in (4, 5, 6))], CONFIG, BARE).act == "stop"
+
+
 def test_where_the_base_serves_there_is_nothing_to_learn_again() -> None:
     assert plan([drifted(0.9)], CONFIG, Standing(serving=False)).act == "train"
 

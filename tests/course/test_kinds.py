@@ -133,14 +133,29 @@ def test_none_of_the_kinds_that_were_begun_is_dropped_when_another_becomes_good(
     searched = [*shown(8, 16, 9, "quotes"), *shown(8, 16, 9, "entries")]
     good = night(2, shown=[*shown(32, 32, 9, "notes"), *far("lists"), *searched])
     assert set(plan([both, good], CONFIG, surveyed).kinds) == {"lists", "quotes", "entries"}
+    every = night(1, shown=[one for kind in KINDS for one in shown(9, 16, 1, kind)])
+    assert set(plan([every], CONFIG, surveyed).kinds) == {"notes", "lists"}  # nothing is found of what was begun
+    wide = night(1, shown=[*every.shown[2:], *far("notes"), *shown(8, 16, 9, "lists")])
+    assert len(plan([wide], CONFIG, surveyed).kinds) == 4
+
+
+def test_a_technical_kind_that_was_begun_stays_so_when_its_ability_falls() -> None:
+    surveyed = Standing(tuple(asked(kind, {"notes": 19, "sums": 17}.get(kind, 10), 10) for kind in KINDS))
+    near = [*shown(8, 16, 9, "notes"), *shown(10, 16, 9, "sums")]
+    fell = night(2, shown=near, more=[measure("capability.arithmetic", -0.016, 0.004)])
+    past = [night(1, shown=near), fell, night(3, shown=near)]
+    past += [night(n, learned=0.03, shown=[*far("notes"), *shown(10, 16, 9, "sums")]) for n in range(4, 11)]
+    assert all(set(plan(past[:n], CONFIG, surveyed).kinds) == {"notes", "sums"} for n in range(11))
 
 
 def test_nothing_waits_for_what_nothing_can_prove() -> None:
     config = Config(night=Night(kinds=(*KINDS, "opinions")))
     surveyed = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
     first = plan([], config, surveyed)
-    assert set(first.kinds) == {"notes", "lists", "opinions"}
-    assert "opinions: beside them, neither found nor given up, because nothing proves it." in why(first, "kinds")
+    assert set(first.kinds) == set(first.bare) == {"notes", "lists", "opinions"}
+    assert "opinions: as configured, neither found nor given up, because nothing proves it." in why(first, "kinds")
+    searched = plan([night(1, shown=[*far("notes"), *shown(8, 16, 9, "lists")])], config, surveyed)
+    assert searched.bare == ("lists",)
     found_both = plan(
         [night(1, shown=[*far("notes", "lists"), KindShown("opinions", 0, 0, 0, 0, 9)])], config, surveyed
     )
@@ -148,6 +163,19 @@ def test_nothing_waits_for_what_nothing_can_prove() -> None:
     alone = Config(night=Night(kinds=("notes", "opinions")))
     further = plan([night(1, shown=far("notes"))], alone, surveyed)
     assert (further.kinds, further.further, further.pace) == (("notes", "opinions"), ("notes",), 0.5)
+    only = [night(n, shown=[KindShown("opinions", 0, 0, 0, 0, 9)]) for n in range(1, 8)]
+    assert {plan(only[:n], alone, surveyed).behavioural for n in range(8)} == {20}  # nothing shows what it teaches
+
+
+def test_kinds_after_those_that_were_given_up_begin_small_whatever_comes_beside_them() -> None:
+    config = Config(night=Night(kinds=(*KINDS, "opinions")))
+    surveyed = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
+    chance = [*shown(8, 16, 50, "notes"), *shown(8, 16, 50, "lists"), KindShown("opinions", 0, 0, 0, 0, 9)]
+    past = [night(n, shown=chance) for n in range(1, 7)]
+    assert plan(past[:3], config, surveyed).behavioural == 50
+    after = plan(past, config, surveyed)
+    assert {"notes", "lists"}.isdisjoint(after.kinds)
+    assert (after.behavioural, after.rate) == (20, 1.0)
 
 
 def test_a_configuration_without_kinds_says_so() -> None:

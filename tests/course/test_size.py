@@ -232,6 +232,16 @@ def test_what_begins_small_after_halved_steps_is_no_larger_than_they_were() -> N
     assert (halved.behavioural, halved.rate, halved.caution) == (200, 2.0, 0.25)
     assert {*after.kinds}.isdisjoint(halved.kinds)
     assert (after.behavioural, after.rate, after.caution) == (200, 1.0, 0.5)
+    assert why(after, "learning rates of what teaches") == "What begins is no larger a step than what was."
+
+
+def test_kinds_that_no_dose_moves_while_the_sides_are_apart_are_left_for_good() -> None:
+    apart = [measure("probes.push_back_rate", at=0.42, base=0.5), measure("probes.accept_rate", at=0.55, base=0.5)]
+    one = Config(night=Night(kinds=("notes",)))
+    found = Standing((asked("notes", 19, 10),))
+    flat = [night(n, more=apart, shown=shown(14, 16, 1, "notes")) for n in range(1, 120)]
+    acts = [plan(flat[:n], one, found).act for n in range(0, 120, 10)]
+    assert acts.index("skip") < 9
 
 
 def test_a_dose_that_is_large_already_never_rises_to_less() -> None:
