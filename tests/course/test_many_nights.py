@@ -14,6 +14,7 @@ from dreamloop.adapt import plan
 from dreamloop.config import Adapt, Config
 from dreamloop.records import Change, Dose, KindShown, PastNight, Plan, Standing
 
+SEEDS = (0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2)))
 TALENTS = {"notes": 0.01, "lists": 0.006, "quotes": 0.01, "updates": 0.008, "entries": 0.008}
 
 
@@ -231,7 +232,7 @@ def school(seed: int, **facts: float) -> School:
     return School(talent, rng=random.Random(seed), **facts)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_kind_after_kind_is_learned_under_a_gate_that_takes_parts_and_then_nothing_is_trained(seed: int) -> None:
     one = school(seed)
     plans, past = schooled(one, 200)
@@ -246,7 +247,7 @@ def test_kind_after_kind_is_learned_under_a_gate_that_takes_parts_and_then_nothi
     assert vain / len(chance) < (all_ - vain) / len(TALENTS)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_where_learning_ends_early_the_nights_end_too(seed: int) -> None:
     plans, _ = schooled(school(seed, most=0.3), 250)
     assert plans[-1].act == "skip"
