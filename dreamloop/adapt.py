@@ -110,9 +110,10 @@ def _tonight(
 def _beyond(past: Sequence[PastNight], number: int) -> str:
     """A sentence about the bounds that a night went beyond."""
     last = next(night for night in past if night.number == number)
-    asked = [measure for measure in last.measures if not measure.informative]
-    names = [measure.name for measure in asked if not (measure.tonight.holds and measure.since_base.holds)]
-    return f"The last went beyond the bounds of {', '.join(names)}." if names else "The last says why."
+    names = ", ".join(measure.name for measure in last.beyond())
+    return (
+        f"The last went beyond the bounds of {names}." if names else "The last went beyond no bound that was measured."
+    )
 
 
 def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config) -> Plan:

@@ -520,6 +520,11 @@ class Measure:
     census: bool = False
     informative: bool = False
 
+    @property
+    def holds(self) -> bool:
+        """Tonight's change and that since the base lie within their margins."""
+        return self.tonight.holds and self.since_base.holds
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -624,6 +629,10 @@ class PastNight:
     def measure(self, name: str) -> Measure | None:
         """The measure of that name, where it was taken."""
         return next((measure for measure in self.measures if measure.name == name), None)
+
+    def beyond(self) -> tuple[Measure, ...]:
+        """The measures that decide and went beyond a bound, tonight's or that since the base."""
+        return tuple(measure for measure in self.measures if not measure.informative and not measure.holds)
 
     def taught(self) -> tuple[str, ...]:
         """The kinds of scenario that it trained on."""

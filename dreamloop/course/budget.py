@@ -65,16 +65,13 @@ def _refused(night: PastNight, of: str | tuple[str, ...]) -> str:
 
     A step that at its whole size went beyond one of tonight's was too large itself, whatever stopped its parts.
     """
-    asked = [measure for measure in night.measures if not measure.informative]
-    lost = {measure: share for measure, share in _shares(night, of).items() if not measure.since_base.holds}
-    others = [measure for measure in asked if measure not in lost]
-    kept = all(m.tonight.holds for m in asked) and all(m.since_base.holds for m in others)
-    if not lost or not kept or night.too_large:
+    beyond, shares = night.beyond(), _shares(night, of)
+    if not beyond or night.too_large or not all(one in shares and one.tonight.holds for one in beyond):
         return ""
-    worst = max(lost, key=lambda measure: lost[measure])
+    worst = max(beyond, key=lambda measure: shares[measure])
     return (
         f"Night {night.number} was lost to what {worst.name} had used of what it may lose since the base: "
-        f"{lost[worst]:.0%} by then, and up to {-worst.since_base.low / worst.since_base.margin:.0%} by its interval."
+        f"{shares[worst]:.0%} by then, and up to {-worst.since_base.low / worst.since_base.margin:.0%} by its interval."
     )
 
 
