@@ -33,7 +33,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(HOUSE, WORDS | HOUSE),
     "model": WORDS | HOUSE,
     **{stage: WORDS | HOUSE | {"model"} for stage in STAGES},
-    "cycle": WORDS | HOUSE | STAGES | {"model", "adapt", "dreaming", "relearn", "settle", "swap", "trial", "__init__"},
+    "cycle": WORDS
+    | HOUSE
+    | STAGES
+    | {"model", "adapt", "material", "night", "settle", "swap", "teachable", "trial", "__init__"},
+    "night": WORDS | HOUSE | {"ledger"},
+    "material": WORDS | HOUSE | {"collect", "dream", "dreaming", "finetune", "gate", "model", "night", "relearn"},
+    "teachable": WORDS | HOUSE | {"dreaming", "gate", "material", "model", "night"},
     "adapt": WORDS | HOUSE | {"course", "dream", "finetune"},
     "course": WORDS | HOUSE | {"dream"},
     "relearn": WORDS | HOUSE | {"dream", "ledger"},

@@ -36,7 +36,7 @@ from unittest.mock import patch
 import torch
 
 import dreamloop
-from dreamloop import cycle, paths
+from dreamloop import cycle, material, paths
 from dreamloop.config import Config, Finetune, Gate, Night, Replay, SinceBase, Tonight
 from dreamloop.errors import DreamloopError
 from dreamloop.finetune.phases import sft_phase
@@ -92,7 +92,7 @@ class Sabotage:
         found.enter_context(patch.object(cycle, "train", self.train))
         if self.source:
             for name in ("_mined_pairs", "pairs_of"):
-                found.enter_context(patch.object(cycle, name, changed(getattr(cycle, name), self.source)))
+                found.enter_context(patch.object(material, name, changed(getattr(material, name), self.source)))
         if self.write:
             found.enter_context(patch.object(generations, "write_candidate", harmed(self.write)))
         return found
