@@ -156,7 +156,8 @@ def history(home: Path | None, as_json: bool, limit: int) -> None:
     if as_json:
         _dump(nights)
         return
-    from dreamloop.report.summary import history_table, show  # noqa: PLC0415
+    from dreamloop.report.printing import show  # noqa: PLC0415
+    from dreamloop.report.tables import history_table  # noqa: PLC0415
 
     show(history_table(nights))
 
@@ -198,7 +199,8 @@ def show_plan(home: Path | None, as_json: bool, config_path: Path | None, go_on:
     if as_json:
         _dump(asdict(tonight))
         return
-    from dreamloop.report.summary import plan_screen, show  # noqa: PLC0415
+    from dreamloop.report.printing import show  # noqa: PLC0415
+    from dreamloop.report.tables import plan_screen  # noqa: PLC0415
 
     show(plan_screen(tonight))
 
@@ -222,7 +224,8 @@ def gate(home: Path | None, as_json: bool, config_path: Path | None, quick: bool
     if as_json:
         _dump(asdict(seen))
         return
-    from dreamloop.report.summary import look_screen, show  # noqa: PLC0415
+    from dreamloop.report.measures import look_screen  # noqa: PLC0415
+    from dreamloop.report.printing import show  # noqa: PLC0415
 
     show(look_screen(seen.generation, seen.measures, seen.verdict, config.gate.confidence))
 
@@ -346,7 +349,8 @@ def _print_night(place: Any, night: int, as_json: bool, every_measure: bool = Fa
         return
     from dreamloop.keep.generations import pointed  # noqa: PLC0415
     from dreamloop.paths import default_home  # noqa: PLC0415
-    from dreamloop.report.summary import night_screen, show  # noqa: PLC0415
+    from dreamloop.report.printing import show  # noqa: PLC0415
+    from dreamloop.report.summary import night_screen  # noqa: PLC0415
 
     home = "" if place.root == default_home().absolute() else f" --home {place.root}"
     show(night_screen(record, pointed(place), _program(), home, every_measure))

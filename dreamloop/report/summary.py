@@ -8,22 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from dreamloop.ledger.history import NightRecord, Row
-from dreamloop.records import Measure, Plan, Verdict
-
-_COLOURS = {"kept": "green", "reverted": "red", "inconclusive": "yellow", "failed": "red", "running": "cyan"}
-# The measures that are always shown; others are shown where they do not hold.
-_USUAL = (
-    "perplexity.prose", "perplexity.code", "perplexity.chat", "perplexity.technical", "probes.push_back_rate",
-    "probes.accept_rate", "probes.discrimination", "probes.auc", "capability.arithmetic", "capability.code",
-    "capability.instructions", "answers.finished", "geometry.collapse", "lessons.discrimination",
-    "taught.discrimination", "taught.bias",
-)  # fmt: skip
+from dreamloop.report.measures import gate_table
+from dreamloop.report.printing import COLOURS, coloured, section
 
 
 def night_screen(
@@ -44,82 +35,20 @@ def night_screen(
         parts.append(_trained(record.training, left_out))
     if record.measures:
         confidence = record.night.get("config", {}).get("gate", {}).get("confidence", 0.9)
-        parts.append(_gate(record.measures, confidence, every_measure))
+        parts.append(gate_table(record.measures, confidence, every_measure))
     parts += [_earlier(trial) for trial in record.trials[:-1]]
     parts.append(_verdict(record))
     parts.append(_next_steps(record.night, serving, program, home))
     return Group(*parts)
 
 
-def look_screen(
-    generation: int | None, measures: Sequence[Measure], verdict: Verdict, confidence: float
-) -> RenderableType:
-    """What serves now against the base: every measure, and whether all nights together stay within their margins."""
-    name = f"generation {generation}" if generation else "the base model"
-    table = Table(title=f"Gate: {name} against the base, outside of any night", title_style="bold",
-                  title_justify="left", box=None, padding=(0, 1), header_style="dim")  # fmt: skip
-    table.add_column("measure", no_wrap=True)
-    for title in ("base", "now", f"change, {confidence:.0%}", "may lose", "items", ""):
-        table.add_column(title, justify="right")
-    for measure in measures:
-        change = measure.since_base
-        mark = _NO_MATTER if measure.informative else _mark_of(change.low, change.high, change.margin)
-        table.add_row(
-            measure.name, _number(measure.base, 3),
-            _number(measure.candidate, 3), f"{_signed(change.low)} to {_signed(change.high)}", f"{change.margin:g}",
-            str(measure.items), Text(mark, style=_STYLES[mark]),
-        )  # fmt: skip
-    return Group(table, Panel("\n".join(verdict.reasons), title="In words", title_align="left"))
-
-
-def plan_screen(tonight: Plan) -> RenderableType:
-    """What tonight would do, a line for every choice with its sentence."""
-    table = Table(title="Tonight", title_style="bold", title_justify="left", box=None, padding=(0, 2, 0, 0),
-                  header_style="dim")  # fmt: skip
-    for name in ("knob", "tonight", "why"):
-        table.add_column(name, no_wrap=name == "knob", overflow="fold")
-    for choice in tonight.choices:
-        table.add_row(choice.knob, choice.value, choice.why)
-    return table
-
-
-def history_table(nights: list[Row]) -> RenderableType:
-    """One line a night, newest first."""
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for name in ("night", "started (UTC)", "outcome", "trained on", "seconds", "why"):
-        table.add_column(name, justify="right" if name in {"night", "trained on", "seconds"} else "left")
-    for night in nights:
-        table.add_row(
-            str(night["night"]), night["started_at"][:16].replace("T", " "), _coloured(night["outcome"]),
-            str(night["trained"]), f"{night['seconds'] or 0:.0f}", Text(night["reason"] or "", overflow="ellipsis"),
-        )  # fmt: skip
-    return table
-
-
-def show(renderable: RenderableType) -> None:
-    """Print to standard output, 110 columns wide where there is no terminal."""
-    console = Console()
-    (console if console.is_terminal else Console(width=110)).print(renderable)
-
-
-def _coloured(outcome: str) -> Text:
-    return Text(outcome, style=f"bold {_COLOURS.get(outcome, 'white')}")
-
-
 def _headline(record: NightRecord) -> RenderableType:
     night, model = record.night, record.model
-    line = Text.assemble(("Night ", "bold"), (str(night["night"]), "bold"), ("  ", ""), _coloured(night["outcome"]))
+    line = Text.assemble(("Night ", "bold"), (str(night["night"]), "bold"), ("  ", ""), coloured(night["outcome"]))
     if model:
         line.append(f"   {night['model']} on {model['device']}, {model['dtype']}", style="dim")
     line.append(f"   {night['seconds'] or 0:.0f} s", style="dim")
     return Panel(line, expand=True, border_style="dim")
-
-
-def _section(title: str, lines: list[str]) -> RenderableType:
-    text = Text(f"{title}\n", style="bold")
-    for line in lines:
-        text.append(f"  {line}\n", style="not bold")
-    return text
 
 
 def _collected(record: NightRecord) -> RenderableType:
@@ -128,7 +57,7 @@ def _collected(record: NightRecord) -> RenderableType:
     lines += [f"{_counted(row['n'], 'pair')} from {row['signal']} ({row['strength']} signal)" for row in record.mined]
     lines += [f"corrected replies: {row['n']} × {row['outcome']}" for row in record.rewrites]
     lines += [f"left out: {row['count']} × {row['reason']}" for row in record.skips if row["stage"] == "collect"]
-    return _section("Collected", lines)
+    return section("Collected", lines)
 
 
 def _planned(plan: Row | None) -> list[RenderableType]:
@@ -136,7 +65,7 @@ def _planned(plan: Row | None) -> list[RenderableType]:
     if plan is None:
         return []
     lines = [f"{choice['knob']} {choice['value']}: {choice['why']}" for choice in plan["choices"]]
-    return [_section("Planned", lines)]
+    return [section("Planned", lines)]
 
 
 def _dreamed(record: NightRecord) -> RenderableType:
@@ -153,7 +82,7 @@ def _dreamed(record: NightRecord) -> RenderableType:
         if row["stage"] == "dream":  # "KIND: reason"; the ledger has the kinds
             refused[row["reason"].partition(": ")[2] or row["reason"]] += row["count"]
     lines += [f"left out: {count} × {reason}" for reason, count in refused.most_common()]
-    return _section("Dreamed", lines)
+    return section("Dreamed", lines)
 
 
 def _by_engine(scenarios: list[Row]) -> list[str]:
@@ -176,10 +105,6 @@ def _varied(diversity: Row | None) -> list[str]:
     ]
 
 
-def _counted(count: int, one: str) -> str:
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"
-
-
 def _last_turn(context: str) -> str:
     import json  # noqa: PLC0415 - only this line reads a context
 
@@ -190,7 +115,7 @@ def _trained(training: Row, left_out: list[Row]) -> RenderableType:
     recipe, report = training["recipe"], training["report"]
     if not report or "trained" not in report:
         told = [f"note: {symptom}" for symptom in (report or {}).get("symptoms", [])]
-        return _section("Trained", ["the step broke an invariant; its recipe and steps are in the ledger", *told])
+        return section("Trained", ["the step broke an invariant; its recipe and steps are in the ledger", *told])
     steps = report["steps"]
     counts = {phase: sum(step["phase"] == phase for step in steps) for phase in ("sft", "dpo", "hold")}
     phases = [f"{count} {phase.upper()}" for phase, count in counts.items() if count or phase != "hold"]
@@ -198,7 +123,7 @@ def _trained(training: Row, left_out: list[Row]) -> RenderableType:
     ranks = report.get("ranks") or [recipe["r"]]
     lora = f"LoRA rank {_range(ranks)}, gain {_gains(recipe, report, ranks)}, "
     shape = "all " if recipe.get("method") == "full" else lora
-    return _section("Trained", [
+    return section("Trained", [
         f"{len(report['trained'])} pairs and {len(report['replayed'])} general answers, one pass, "
         f"{' + '.join(phases)} steps in {report['seconds']:.0f} s",
         shape + weights,
@@ -252,62 +177,16 @@ def _ln_2(recipe: Row) -> str:
     return "" if recipe.get("loss_type") == "ipo" else " (ln 2 = 0.69315 where nothing is learned yet)"
 
 
-def _gate(measures: list[Row], confidence: float, every_measure: bool) -> RenderableType:
-    shown = [row for row in measures if every_measure or row["name"] in _USUAL or _mark(row) in {_OPEN, _WORSE}]
-    table = Table(title="Gate: base, yesterday's model and tonight's on the same held-out items", title_style="bold",
-                  title_justify="left", box=None, padding=(0, 1), header_style="dim")  # fmt: skip
-    table.add_column("measure", no_wrap=True)
-    for name in ("base", "before", "after", f"tonight, {confidence:.0%}", "may lose", "since base", "may lose", ""):
-        table.add_column(name, justify="right")
-    for row in shown:
-        table.add_row(
-            row["name"], "" if row["base_margin"] is None else _number(row["base"], 3), _number(row["incumbent"], 3),
-            _number(row["candidate"], 3), f"{_signed(row['low'])} to {_signed(row['high'])}", f"{row['margin']:g}",
-            *(("", "") if row["base_margin"] is None else (_signed(row["base_change"]), f"{row['base_margin']:g}")),
-            Text(_mark(row), style=_STYLES[_mark(row)]),
-        )  # fmt: skip
-    hidden = len(measures) - len(shown)
-    return Group(table, Text(f"  and {hidden} more, none beyond its margin\n", style="dim")) if hidden else table
-
-
-_NO_MATTER, _HOLDS, _OPEN, _WORSE = "·", "✓", "?", "✗"
-_STYLES = {_NO_MATTER: "dim", _HOLDS: "green", _OPEN: "yellow", _WORSE: "red"}
-
-
-def _mark(row: Row) -> str:
-    """Whether both changes hold; a night from before there was a comparison with the base has one."""
-    if row["informative"]:
-        return _NO_MATTER
-    marks = [_mark_of(row["low"], row["high"], row["margin"])]
-    if row["base_margin"] is not None:
-        marks.append(_mark_of(row["base_low"], row["base_high"], row["base_margin"]))
-    return max(marks, key=(_HOLDS, _OPEN, _WORSE).index)
-
-
-def _mark_of(low: float | None, high: float | None, margin: float) -> str:
-    if low is None or high is None or high < -margin:
-        return _WORSE
-    return _HOLDS if low >= -margin else _OPEN
-
-
 def _earlier(trial: Row) -> RenderableType:
     """A judgement of a larger step, before the last one."""
-    return _section(f"Judged with {trial['scale']:.0%} of the step: {trial['outcome']}", list(trial["reasons"]))
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "not finite" if value is None else f"{value:.{digits}f}"
-
-
-def _signed(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:+.4f}"
+    return section(f"Judged with {trial['scale']:.0%} of the step: {trial['outcome']}", list(trial["reasons"]))
 
 
 def _verdict(record: NightRecord) -> RenderableType:
     night = record.night
     reasons = record.verdict["reasons"] if record.verdict else [night["reason"] or "still running"]
-    body = Text.assemble(_coloured(night["outcome"]), "\n", "\n".join(reasons))
-    return Panel(body, title="Verdict", title_align="left", border_style=_COLOURS.get(night["outcome"], "white"))
+    body = Text.assemble(coloured(night["outcome"]), "\n", "\n".join(reasons))
+    return Panel(body, title="Verdict", title_align="left", border_style=COLOURS.get(night["outcome"], "white"))
 
 
 def _next_steps(night: Row, serving: int | None, program: str, home: str) -> RenderableType:
@@ -319,4 +198,8 @@ def _next_steps(night: Row, serving: int | None, program: str, home: str) -> Ren
         f"this again     {program} show {night['night']}{home}",
         f"another night  {program} cycle{home} --source YOUR_LOGS",
     ]
-    return _section("Next", lines)
+    return section("Next", lines)
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
