@@ -40,8 +40,10 @@ def live(home: Home, config: Config, nights: int) -> None:
     """Whole nights until there are so many; the number of each that came to an end is noted, and what then served."""
     home.create()
     if not home.models.is_symlink():
+        shared = Home(default_home())
+        shared.create()
         home.models.rmdir()
-        home.models.symlink_to(Home(default_home()).models)
+        home.models.symlink_to(shared.models)
     notes = _notes(home)
     ended = json.loads(notes.read_text()) if notes.is_file() else []
     while len(ended) < nights:

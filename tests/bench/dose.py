@@ -33,14 +33,14 @@ from typing import Any
 
 import torch
 from cells import CELLS
+from general import pool_of
 from one_step import TOLD, run
-from trust import pool_of
 
 from dreamloop import paths
 
 RESULT = Path(__file__).parent / "results" / "dose.json"
 FINISHED = RESULT.with_suffix(".jsonl")  # one cell of one seed a line
-LEARNS = ("dream", "finetune", "gate", "model")  # the parts of the package that a cell runs through
+LEARNS = ("dream", "finetune", "gate", "model", "records")  # the parts of the package that a cell runs through
 
 
 def digest() -> str:
@@ -48,7 +48,7 @@ def digest() -> str:
     package = Path(paths.__file__).parent
     files = {
         *(path for part in LEARNS for kind in ("*.py", "*.toml") for path in (package / part).rglob(kind)),
-        *(package / f"{name}.py" for name in ("config", "records", "course/state")),
+        *(package / f"{name}.py" for name in ("config", "course/state")),
         *paths.prompts_folder().rglob("*.md"),
         *(Path(__file__).with_name(f"{name}.py") for name in ("cells", "one_step", "scoring")),
     }  # fmt: skip

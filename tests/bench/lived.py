@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from asking import Scores, device, versions
+from general import pool_of, prompts
 from served import served_after
-from trust import pool_of, prompts
 
 from dreamloop.gate.suite import Probe
 from dreamloop.ledger.store import Ledger

@@ -31,13 +31,13 @@ from statistics import median
 from typing import Any
 
 from asking import PROMPT, Scores, asked, asking_digest
+from code_digest import code_digest
 from contestants import config_of, contestant, ended_nights, imitate, live
 from figures import bounds, figures, told, with_collapse
 from lived import Lived, LivedNight, keep, kept, lived, same_rows, unchanging
 from public import Public, load_public
 from served import READ
 from stash import put_by, stash, take_out
-from trust import code_digest
 
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.suite import Suite

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from contestants import ended_nights, learned_first
+from general import prompts
 from lived import Lived, LivedNight, keep, kept, same_rows
 from nights import above_noise, worst_night
 from served import served_after
 from stash import put_by, take_out
-from trust import prompts
 
 from dreamloop.gate.suite import Probe
 from dreamloop.ledger.store import Ledger
