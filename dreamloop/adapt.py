@@ -6,19 +6,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from dreamloop.config import Config
+from dreamloop.course.anew import anew
 from dreamloop.course.budget import due
-from dreamloop.course.kinds import kept
 from dreamloop.course.lesson import Lesson, as_configured, lesson
 from dreamloop.course.size import turned_to
 from dreamloop.course.state import Course, beginning, pairs_of_level, rate_of
 from dreamloop.course.walk import after
 from dreamloop.dream.kinds import TECHNICAL
 from dreamloop.finetune.recipe import batch_size, recipe_of
-from dreamloop.records import Act, Choice, Dose, PastNight, Plan, Recipe, Standing
+from dreamloop.records import Act, Choice, PastNight, Plan, Recipe, Standing
 
 
 def plan(past: Sequence[PastNight], config: Config, standing: Standing) -> Plan:
@@ -117,34 +117,25 @@ def _beyond(past: Sequence[PastNight], number: int) -> str:
 
 
 def _as_it_was_learned(tonight: Plan, past: Sequence[PastNight], config: Config) -> Plan:
-    """At the rates of the nights that are learned once more, their means over the pairs that were kept, and each kind
-    as far apart as any of them asked."""
-    had = [(night.dose, night.scale) for night in kept(past) if night.dose and night.dose.pairs and not night.rebased]
-    if not had:
-        return tonight
-    pairs = sum(dose.pairs * scale for dose, scale in had)
-
-    def mean(factor: Callable[[Dose], float]) -> float:
-        return sum(dose.pairs * scale * factor(dose) for dose, scale in had) / pairs
-
-    caution = round(mean(lambda dose: dose.caution), 3)
-    rate = round(mean(lambda dose: dose.caution * dose.rate) / caution, 3)
-    pace = round(mean(lambda dose: dose.caution * dose.rate * dose.pace) / (caution * rate), 3)
-    by_then = tuple(kind for kind in config.night.kinds if any(kind in dose.further for dose, _ in had))
-    distance = max(dose.distance for dose, _ in had)
+    """The same, with all that the kept nights had instead of what the course asks for."""
+    own = anew(past, config)
     average = "As those nights had it, on average over their pairs."
+    halved = f" Half of it each time that this was tried and not kept: night {', '.join(map(str, own.refused))}."
     told = {
         "night.behavioural": (f"up to {config.adapt.rebase_pairs}", "All that was kept, the latest first."),
-        "finetune.dpo_learning_rate": (f"×{rate * pace:.3g}", average),
-        "finetune.beta": (_beta(by_then, distance), "As far apart as any of those nights asked."),
-        "learning rates of what teaches": (f"×{caution:g}", average),
-        "kinds": ("as they were", "What was learned is learned again."),
+        "finetune.dpo_learning_rate": (f"×{own.rate * own.pace:.3g}", average),
+        "finetune.beta": (_beta(own.further, own.distance), "As far apart as any of those nights asked."),
+        "learning rates of what teaches": (f"×{own.caution:g}", average + halved if own.refused else average),
+        "kinds": (", ".join(own.kinds) or "none", "What was learned of these is learned again."),
     }
     choices = tuple(
         replace(one, value=told[one.knob][0], why=told[one.knob][1]) if one.knob in told else one
         for one in tonight.choices
     )
-    return replace(tonight, rate=rate, caution=caution, pace=pace, further=by_then, distance=distance, choices=choices)
+    return replace(
+        tonight, rate=own.rate, caution=own.caution, pace=own.pace, further=own.further, distance=own.distance,
+        kinds=own.kinds, choices=choices,
+    )  # fmt: skip
 
 
 def _recipe(act: Act, why: str, course: Course, config: Config, taught: Lesson) -> Plan:
@@ -175,7 +166,7 @@ def _recipe(act: Act, why: str, course: Course, config: Config, taught: Lesson) 
 
 def _where_needed(tonight: Plan, config: Config) -> Iterator[Choice]:
     """Choices that only some nights make."""
-    if tonight.practised:
+    if tonight.practised and tonight.act == "train" and config.replay.base_answers:
         yield Choice("general examples", ", ".join(tonight.practised), "Half of the base's answers practise what fell.")
     usual, moves = float(config.gate.tonight.model_dump()["weights"]), _may_move(config, tonight)
     if moves != usual:

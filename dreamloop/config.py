@@ -161,8 +161,10 @@ class Finetune(Section):
     dpop_lambda: NotNegative = Field(
         0.3, description="What a chosen reply's loss of log-prob against the base counts against its pair in DPO."
     )
-    pairwise_share: Share = Field(
+    pairwise_share: float = Field(
         0.3,
+        ge=0,
+        le=1,
         description="Share of twins' loss that judges each pair by itself; the rest judges only how far the two are "
         "from told apart.",
     )

@@ -151,7 +151,7 @@ def _learn(night: Night, corrections: Sequence[Correction]) -> _Learned | Ending
 
     dreams = dreaming_of(night, suite)
     if night.begins_anew:
-        material = known_material(night, dreams, suite)
+        material = known_material(night, model, dreams, suite)
     else:
         material = fresh_material(night, model, dreams, suite, corrections)
         survey_base(night, model(), dreams)  # of a base that changed under its name, or of kinds that came later

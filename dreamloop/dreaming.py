@@ -33,6 +33,11 @@ _OTHERS = 1 / 3  # of the lessons are of kinds that are not trained tonight
 _PROVABLE = tuple(kind for kind in SEEDERS if kind not in UNPROVEN)
 
 
+def provable(config: Config) -> tuple[str, ...]:
+    """The configured kinds that need no judge, or all there are where none is configured."""
+    return tuple(kind for kind in config.night.kinds if kind not in UNPROVEN) or _PROVABLE
+
+
 @dataclass
 class Dreaming:
     """One night's dreams.
@@ -98,20 +103,20 @@ class Dreaming:
 
         Each has ``night.bystander_replies`` pairs of replies, and two pairs for each of them.
         """
-        provable = self.provable()
-        others = [kind for kind in provable if kind not in taught] or provable
+        kinds = provable(self.config)
+        others = [kind for kind in kinds if kind not in taught] or kinds
         twins = self._dream(count, others, "bystander", self.seed + 5, None).twins
         rng = random.Random(self.seed + 6)
-        return held_pairs(twins, self._shelves(provable), self.config.night.bystander_replies, self.held_out, rng)
+        return held_pairs(twins, self._shelves(kinds), self.config.night.bystander_replies, self.held_out, rng)
 
     def _lessons(self) -> list[Twins]:
         """Most are of tonight's kinds, so that a few nights show what these learn; some ask what became of the others.
 
         Where tonight has no kinds of its own, all that are configured share them, or all there are.
         """
-        provable = self.provable()
-        own = [kind for kind in provable if kind in self.kinds]
-        others = [kind for kind in provable if kind not in own]
+        kinds = provable(self.config)
+        own = [kind for kind in kinds if kind in self.kinds]
+        others = [kind for kind in kinds if kind not in own]
         count = self.config.gate.lesson_twins
         rest = count if not own else round(count * _OTHERS) if others else 0
         drawn = [
@@ -119,10 +124,6 @@ class Dreaming:
             self._dream(rest, others, "lesson", self.seed + 4, None),
         ]
         return [twins for part in drawn for twins in part.twins]
-
-    def provable(self) -> tuple[str, ...]:
-        """The configured kinds that need no judge, or all there are where none is configured."""
-        return tuple(kind for kind in self.config.night.kinds if kind not in UNPROVEN) or _PROVABLE
 
     def survey(self, kinds: Sequence[str], each: int) -> dict[str, Sequence[Twins]]:
         """So many fresh bare twins of each kind, for the gate alone."""

@@ -44,7 +44,8 @@ def fresh_material(
     """What people said and what is dreamed tonight; the model is not loaded before the engine has written."""
     with night.stage("write"), writing(night.config, night.home, night.incumbent, model, night.progress) as writer:
         drafts = _draft(night, writer, corrections)
-        answers = _replay(night, writer, suite)
+        wanted = replay_count(night.config.night.behavioural, night.config.night.replay_share)
+        answers = _replay(night, writer, suite, wanted)
         with night.stage("dream"):
             dreams.write(writer, _surely_dreamed(night, len(corrections)))
     with night.stage("rewrite"):
@@ -54,24 +55,36 @@ def fresh_material(
     with night.stage("lessons"):
         taught, lessons = dreams.finish((night.config.night.behavioural - len(mined)) // 2)
     pairs = [*mined, *(pair for twins in taught for pair in pairs_of(twins))]
-    replay = answers[: replay_count(len(pairs), night.config.night.replay_share)]
+    replay = _at_most(night, answers, replay_count(len(pairs), night.config.night.replay_share))
     return Material(pairs, replay, lessons, _bystanders(night, dreams, pairs), mined, taught)
 
 
-def known_material(night: Night, dreams: Dreaming, suite: Suite) -> Material:
-    """What the nights behind the incumbent have learned; only the lessons are new."""
+def known_material(night: Night, model: Callable[[], Model], dreams: Dreaming, suite: Suite) -> Material:
+    """What the nights behind the incumbent have learned; new are the lessons, and what general rows are missing."""
     assert night.incumbent is not None  # noqa: S101 - where the base serves there is nothing to learn again
     with night.stage("relearn"):
         held_out = GateTexts(suite.texts())
-        known = learned_by(night.ledger, night.incumbent.number, night.config.adapt.rebase_pairs, held_out)
+        most = night.config.adapt.rebase_pairs
+        known = learned_by(night.ledger, night.incumbent.number, night.kinds, most, held_out)
         night.ledger.take_up(night.number, known.twins)
         if known.too_close:
             night.ledger.record_skips(night.number, [Skip("relearn", "too close to a gate item", known.too_close)])
+    pairs, again = known.pairs(), replace(dreams, kinds=sorted({twins.right.kind for twins in known.twins}))
+    replay = _and_more(night, model, suite, known.replay, replay_count(len(pairs), night.config.night.replay_share))
     with night.stage("lessons"):  # whether that is still told apart which is learned once more
-        _, lessons = replace(dreams, kinds=sorted({twins.right.kind for twins in known.twins})).finish(0)
-    pairs = known.pairs()
-    replay = known.replay[: replay_count(len(pairs), night.config.night.replay_share)]
-    return Material(pairs, replay, lessons, _bystanders(night, dreams, pairs))
+        _, lessons = again.finish(0)
+    return Material(pairs, replay, lessons, _bystanders(night, again, pairs))
+
+
+def _and_more(
+    night: Night, model: Callable[[], Model], suite: Suite, known: Sequence[ChatRow], wanted: int
+) -> Sequence[ChatRow]:  # fmt: skip
+    """General rows for a dose that is larger than those of the nights which had them, or at a higher share."""
+    rows = {row.digest: row for row in known[:wanted]}
+    if len(rows) < wanted:
+        with night.stage("write"), writing(night.config, night.home, night.incumbent, model, night.progress) as writer:
+            rows |= {row.digest: row for row in _replay(night, writer, suite, wanted)}
+    return _at_most(night, list(rows.values()), wanted)
 
 
 def _bystanders(night: Night, dreams: Dreaming, pairs: Sequence[Pair]) -> list[Pair]:
@@ -136,10 +149,9 @@ def _draft(night: Night, writer: Writer, corrections: Sequence[Correction]) -> l
     )  # fmt: skip
 
 
-def _replay(night: Night, writer: Writer, suite: Suite) -> list[ChatRow]:
-    """General rows for a whole night's dose, mixed as configured; a smaller night uses the first of them."""
-    total = replay_count(night.config.night.behavioural, night.config.night.replay_share)
-    rows, skips = mixed(night.config.replay, total, night.seed, _prompts(night), writer.sampler, night.progress)
+def _replay(night: Night, writer: Writer, suite: Suite, wanted: int) -> list[ChatRow]:
+    """So many general rows, mixed as configured, for a whole dose; a smaller one uses the first of them."""
+    rows, skips = mixed(night.config.replay, wanted, night.seed, _prompts(night), writer.sampler, night.progress)
     with scrubber() as scrub:  # the base model's answers as well: nothing else may be stored
         rows = [scrub.row(row) for row in rows]
     held_out = GateTexts(suite.texts())
@@ -149,6 +161,14 @@ def _replay(night: Night, writer: Writer, suite: Suite) -> list[ChatRow]:
         skips = [*skips, Skip("replay", "too close to a gate item", len(rows) - len(kept))]
     night.ledger.record_skips(night.number, skips)
     return kept
+
+
+def _at_most(night: Night, rows: Sequence[ChatRow], wanted: int) -> Sequence[ChatRow]:
+    """So many of the rows; what is missing is counted, because the plan says another share then."""
+    if len(rows) < wanted:
+        missing = Skip("replay", "general row that the plan asks for and no source has", wanted - len(rows))
+        night.ledger.record_skips(night.number, [missing])
+    return rows[:wanted]
 
 
 def _prompts(night: Night) -> Prompts:

@@ -7,7 +7,7 @@ kept a part, as large a part of its pairs is learned again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -32,12 +32,14 @@ class Learned:
         return [*self.mined, *(pair for twins in self.twins for pair in pairs_of(twins))]
 
 
-def learned_by(ledger: Ledger, generation: int, most: int, held_out: HeldOut) -> Learned:
+def learned_by(
+    ledger: Ledger, generation: int, kinds: Collection[str], most: int, held_out: HeldOut
+) -> Learned:  # fmt: skip
     """At most so many pairs that a generation has learned, without what the gate asks today.
 
     Args:
-        generation: the one that serves. most: pairs; later nights go before earlier ones.
-        held_out: whether any of some texts comes near a gate item.
+        generation: the one that serves. kinds: of twins; others are left as the base has them.
+        most: pairs; later nights go before earlier ones. held_out: whether any of some texts comes near a gate item.
     """
     mined: dict[str, Pair] = {}
     twins: dict[str, Twins] = {}
@@ -50,7 +52,7 @@ def learned_by(ledger: Ledger, generation: int, most: int, held_out: HeldOut) ->
                 close += 1
             elif len(mined) + 2 * len(twins) < most:
                 mined[pair.digest] = pair
-        for one in _part(ledger.twins_of(night), share):
+        for one in _part([twins for twins in ledger.twins_of(night) if twins.right.kind in kinds], share):
             if held_out(one.turns()):
                 close += 2
             elif len(mined) + 2 * len(twins) + 1 < most:

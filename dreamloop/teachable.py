@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dreamloop.dreaming import Dreaming
+from dreamloop.dreaming import Dreaming, provable
 from dreamloop.errors import ConfigError
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.survey import survey
@@ -15,11 +15,11 @@ from dreamloop.night import Night
 def ask_the_base(night: Night, base: str) -> str:
     """The digest of a base that nobody had asked under this name what it can be taught, and now somebody has.
 
-    Before anything is planned for it. The model is gone again when this returns: the engine that writes may need the
-    room. Empty where there was nothing to ask.
+    Before anything is planned for it, or for kinds that were not configured then. The model is gone again when this
+    returns: the engine that writes may need the room. Empty where there was nothing to ask.
     """
-    knobs = night.config.adapt
-    if not (knobs.enabled and knobs.survey_twins) or night.ledger.potentials(base):
+    knobs, asked = night.config.adapt, {one.kind for one in night.ledger.potentials(base)}
+    if not (knobs.enabled and knobs.survey_twins) or (asked and asked.issuperset(provable(night.config))):
         return ""
     try:
         suite = load_suite(night.config.gate.items, night.config.gate.shipped)
@@ -38,7 +38,7 @@ def survey_base(night: Night, model: Model, dreams: Dreaming) -> None:
     """Once for each base and kind: is there anything in it that could be taught?"""
     each, digest = night.config.adapt.survey_twins, model.policy.digest
     known = {one.kind for one in night.ledger.potentials(digest)}
-    kinds = [kind for kind in dreams.provable() if kind not in known]
+    kinds = [kind for kind in provable(night.config) if kind not in known]
     if not (night.config.adapt.enabled and each and kinds):
         return
     with night.stage("survey"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from histories import BARE, CONFIG, KINDS, drifted, measure, night, nights, shown, why
 
 from dreamloop.adapt import applied, plan
-from dreamloop.config import Adapt, Config, Finetune, Night
+from dreamloop.config import Adapt, Config, Finetune, Night, Replay
 from dreamloop.finetune.recipe import recipe_of
 from dreamloop.records import Dose, Plan, Standing
 
@@ -139,6 +140,9 @@ def test_what_only_some_nights_choose_is_said_on_those() -> None:
     more = {choice.knob: choice.value for choice in fell.choices if choice.knob not in usual}
     assert set(more) == {"general examples", "gate.tonight.weights"}
     assert more["general examples"] == "code"
+    files = Config(replay=Replay(base_answers=False, text_files=(Path("notes.md"),)))  # nobody is asked anything
+    silent = plan([*nights(2), night(3, more=[measure("capability.code", -0.016, 0.004)])], files, BARE)
+    assert "general examples" not in {choice.knob for choice in silent.choices}
     assert why(plan([drifted(0.9)], CONFIG, BARE), "gate.tonight.weights").startswith("Both it and what serves")
     assert why(plan([], CONFIG, BARE), "finetune.dpo_learning_rate") == "As configured, until doses rise."
     assert float(more["gate.tonight.weights"]) == pytest.approx(

@@ -64,13 +64,15 @@ def test_where_the_budget_is_spent_the_kept_nights_are_learned_once_more_from_th
     home: Home, config: Config
 ) -> None:
     spent = config.adapt.model_copy(update={"drift_most": 1e-15})  # of margins that nothing exceeds
-    first, again, third = (run(home, config.model_copy(update={"adapt": spent})) for _ in range(3))
+    more = config.night.model_copy(update={"replay_share": 0.4})  # than the first night had rows for
+    nights = config.night, more, config.night
+    first, again, third = (run(home, config.model_copy(update={"adapt": spent, "night": own})) for own in nights)
     assert [record.plan and record.plan["act"] for record in (first, again, third)] == ["train", "rebase", "train"]
     assert first.training is not None
     assert again.training is not None
     assert set(again.training["report"]["trained"]) == set(first.training["report"]["trained"])
-    assert again.training["report"]["replayed"]
-    assert "write" not in {stage["stage"] for stage in again.stages}
+    assert (len(first.training["report"]["replayed"]), len(again.training["report"]["replayed"])) == (7, 14)
+    assert set(again.training["report"]["replayed"]) > set(first.training["report"]["replayed"])
     taught, aside = ({row["kind"] for row in record.scenarios if row["use"] == use}
                      for record, use in ((first, "training"), (again, "bystander")))  # fmt: skip
     assert aside
@@ -87,8 +89,11 @@ def test_the_base_is_asked_once_what_it_could_be_taught_and_before_anything_is_p
     home: Home, config: Config
 ) -> None:
     asking = config.adapt.model_copy(update={"survey_twins": 3})  # one to show, two to ask
-    records = [run(home, config.model_copy(update={"adapt": asking})) for _ in range(2)]
-    assert ["survey" in {stage["stage"] for stage in record.stages} for record in records] == [True, False]
+    fewer = config.night.model_copy(update={"kinds": config.night.kinds[:-1]})
+    nights = fewer, fewer, config.night  # and of a kind that is configured later it is asked then
+    records = [run(home, config.model_copy(update={"adapt": asking, "night": night})) for night in nights]
+    assert ["survey" in {stage["stage"] for stage in record.stages} for record in records] == [True, False, True]
+    assert ["load the base" in {stage["stage"] for stage in record.stages} for record in records] == [True, False, True]
     found = History(home.ledger, home.lock).potentials(config.model)
     assert {one.kind for one in found} == set(config.night.kinds)
     assert all(one.twins == 2 for one in found)

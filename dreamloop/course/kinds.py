@@ -43,9 +43,10 @@ def worth_a_night(past: Sequence[PastNight], potentials: Sequence[Potential], co
     won, asked = _told_apart(kept(past), knobs.kind_twins)
     by_now = frozenset(found(config.night.kinds, kept(past), config))
     good = [kind for kind in config.night.kinds if _good(kind, kept(past), config)]
-    lost = [kind for kind in config.night.kinds if kind not in good and _at_chance(kind, past, config)]
+    lost = given_up(past, config)
     open_ones = [kind for kind in config.night.kinds if kind not in {*good, *lost, *course.exhausted}]
-    left = [kind for kind in open_ones if kind not in course.resting] or open_ones
+    awake = [kind for kind in open_ones if kind not in course.resting]
+    left = awake if provable(awake) else open_ones
     ended = [kind for kind in config.night.kinds if kind not in {*good, *lost, *left}]
     ranked = _promising(provable(left), potentials, won, asked)
     unproven = [kind for kind in left if kind not in ranked]
@@ -80,6 +81,12 @@ def _at_once(ranked: list[str], held: int, by_now: frozenset[str], count: int, c
     if not calm:
         return ranked[:count]
     return ranked[: 2 * count if by_now.issuperset(ranked[:count]) else max(count, min(held, 2 * count))]
+
+
+def given_up(past: Sequence[PastNight], config: Config) -> list[str]:
+    """The configured kinds of which enough was learned for nothing."""
+    kinds = [kind for kind in config.night.kinds if _at_chance(kind, past, config)]
+    return [kind for kind in kinds if not _good(kind, kept(past), config)]
 
 
 def _told_apart(nights: Sequence[PastNight], enough: int) -> tuple[Counter[str], Counter[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dreamloop.config import Config
 from dreamloop.course.size import smaller
@@ -10,19 +10,52 @@ from dreamloop.course.state import Course, noise_of
 from dreamloop.records import PastNight
 
 
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """By how much further than at first the two rates are apart, what of that may be noise, and which one lags."""
+
+    opened: float
+    noise: float
+    weaker: str
+    told: str
+
+
 def sided(course: Course, night: PastNight, config: Config) -> Course:
     """Whether push-back and accept drift apart, compared to the base; where they begin to, steps are halved."""
-    push, accept, knobs = night.measure("probes.push_back_rate"), night.measure("probes.accept_rate"), config.adapt
-    if push is None or accept is None:
+    gap, knobs = _gap(night), config.adapt
+    if gap is None:
         return course
+    half = knobs.gap_opens / 2
+    closes = gap.opened <= knobs.gap_opens and (gap.opened <= half or course.since >= knobs.calm)
+    if closes if course.weaker else gap.opened <= max(knobs.gap_opens, gap.noise):
+        return replace(course, weaker="", why_sides="Both sides keep together.")
+    opening = _leaning(course, gap)
+    return opening if course.weaker else smaller(opening, f"{gap.told} So the step is halved.", config)
+
+
+def tipped(course: Course, night: PastNight, config: Config) -> Course:
+    """After a step that was not kept: had it opened a gap, the side that lagged in it weighs more in the next.
+
+    What serves is as it was, so a gap that was open before it stays open.
+    """
+    gap = _gap(night)
+    if gap is None or gap.opened <= max(config.adapt.gap_opens, gap.noise):
+        return course
+    return _leaning(course, gap)
+
+
+def _leaning(course: Course, gap: _Gap) -> Course:
+    why = f"{gap.told} The side that lags ({gap.weaker}) weighs more."
+    return replace(course, weaker=gap.weaker, why_sides=why)
+
+
+def _gap(night: PastNight) -> _Gap | None:
+    push, accept = night.measure("probes.push_back_rate"), night.measure("probes.accept_rate")
+    if push is None or accept is None:
+        return None
     gap, first = push.candidate - accept.candidate, push.base - accept.base
     opened = abs(gap) - (abs(first) if gap * first > 0 else 0.0)
-    closes = opened <= knobs.gap_opens and (opened <= knobs.gap_opens / 2 or course.since >= knobs.calm)
-    if closes if course.weaker else opened <= max(knobs.gap_opens, noise_of([push.since_base, accept.since_base])):
-        return replace(course, weaker="", why_sides="Both sides keep together.")
-    weaker = "push back" if gap < 0 else "accept"
-    rates = f"Push back {push.candidate:.2f} and accept {accept.candidate:.2f}"
+    served = "are" if night.outcome == "kept" else f"would have been after night {night.number}"
     turned = "the other way round than at first, by" if gap * first < 0 else "further apart than at first, by"
-    why = f"{rates} are {turned} {opened:.2f}."
-    opening = replace(course, weaker=weaker, why_sides=f"{why} The side that lags ({weaker}) weighs more.")
-    return opening if course.weaker else smaller(opening, f"{why} So the step is halved.", config)
+    told = f"Push back {push.candidate:.2f} and accept {accept.candidate:.2f} {served} {turned} {opened:.2f}."
+    return _Gap(opened, noise_of([push.since_base, accept.since_base]), "push back" if gap < 0 else "accept", told)

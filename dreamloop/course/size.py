@@ -48,7 +48,7 @@ def turned_to(course: Course, kinds: Sequence[str], config: Config) -> Course:
     if course.kinds and not {*kinds} & {*course.kinds}:
         vain = not course.proven or (bool(course.window) and too_little([seen.learned for seen in course.window], 0.0))
         why = f"Small doses first: other kinds than {', '.join(kinds)} were trained last."
-        course = replace(_begun(course, config), why_dose=why) if vain and course.level else _turned(course)
+        course = replace(_begun(course, config), why_dose=why) if vain and course.level else _unseen(course)
     return replace(course, kinds=tuple(kinds))
 
 
@@ -68,7 +68,7 @@ def reverted(course: Course, night: PastNight, config: Config) -> Course:
     Half of a rise is tried where it is more than what was kept before it.
     """
     course = replace(course, reverted=(*course.reverted, night.number))
-    if lost_to_budget(night) or not _of_this_size(course, night, config):
+    if lost_to_budget(night) or not _as_planned(course, night, config):
         return course  # not too large: the way to here was, or it is another's size
     why = f"Night {night.number} was not kept, so its pairs are set aside and the next step is smaller."
     if course.proven or _half_is_a_rise(course, config):
@@ -113,7 +113,12 @@ def _size(level: int, caution: float, config: Config) -> float:
 
 def _turned(course: Course) -> Course:
     """The step's size changes; what was seen of the last one says nothing of the next."""
-    return replace(course, window=(), since=0)
+    return replace(_unseen(course), since=0)
+
+
+def _unseen(course: Course) -> Course:
+    """Other kinds come; what was seen of the last ones says nothing of them. Nights that were calm were so."""
+    return replace(course, window=())
 
 
 def _begun(course: Course, config: Config) -> Course:
@@ -121,7 +126,8 @@ def _begun(course: Course, config: Config) -> Course:
     most = _size(course.level, course.caution, config)
     caution = next((one for one in _CAUTIONS if _size(0, one, config) <= most), course.caution)
     why = course.why_caution if caution == course.caution else "What begins is no larger a step than what was."
-    return replace(_turned(course), level=0, proven=True, ceiling=None, refused=0, caution=caution, why_caution=why)
+    begun = _unseen(course) if caution == course.caution else _turned(course)
+    return replace(begun, level=0, proven=True, ceiling=None, refused=0, caution=caution, why_caution=why)
 
 
 def calm(course: Course, night: PastNight, config: Config) -> Course:
@@ -221,12 +227,18 @@ def _set_aside(course: Course, nights: str, config: Config) -> Course:
 
 
 def _of_this_size(course: Course, night: PastNight, config: Config) -> bool:
-    """Whether the night trained what the course asks for now: its plan may have been another, its logs poor."""
+    """Whether the night trained what the course asks for now, and not half of it because its logs were poor."""
+    enough = night.dose is None or 2 * night.dose.pairs >= night.dose.planned
+    return enough and _as_planned(course, night, config)
+
+
+def _as_planned(course: Course, night: PastNight, config: Config) -> bool:
+    """Whether the night's plan was what the course asks for now."""
     dose = night.dose
     if dose is None:  # a ledger from before there were plans
         return True
     planned = (pairs_of_level(course.level, config), rate_of(course.level, config.adapt), course.caution)
-    return (dose.planned, dose.rate, dose.caution) == planned and 2 * dose.pairs >= dose.planned
+    return (dose.planned, dose.rate, dose.caution) == planned
 
 
 def _highest(config: Config) -> int:

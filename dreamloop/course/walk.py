@@ -14,7 +14,7 @@ from dreamloop.config import Config
 from dreamloop.course.budget import drifted, rebased
 from dreamloop.course.forgetting import replayed
 from dreamloop.course.kinds import practising
-from dreamloop.course.sides import sided
+from dreamloop.course.sides import sided, tipped
 from dreamloop.course.size import calm, proven, reverted, smaller, turned_to
 from dreamloop.course.state import Course
 from dreamloop.records import PastNight
@@ -40,7 +40,7 @@ def _judged(course: Course, night: PastNight, config: Config) -> Course:
     course = drifted(replayed(course, night, config), night, config.adapt)
     course = turned_to(course, begun, config)
     if night.outcome != "kept":
-        return reverted(course, night, config)
+        return reverted(tipped(course, night, config), night, config)
     course = proven(replace(course, reverted=(), since=course.since + 1), night, config)
     leaning = sided(course, night, config)
     if leaning.setbacks > course.setbacks:
@@ -52,6 +52,6 @@ def _judged(course: Course, night: PastNight, config: Config) -> Course:
 
 
 def _begun(course: Course, night: PastNight) -> list[str]:
-    """The kinds that the night taught, without those that only practised what had fallen before it."""
+    """The kinds that the night taught, without those that came beside them to practise what had fallen before it."""
     practised = frozenset[str]().union(*practising(course.fell)).difference(course.kinds)
-    return [kind for kind in night.taught() if kind not in practised]
+    return [kind for kind in night.taught() if kind not in practised] or list(night.taught())

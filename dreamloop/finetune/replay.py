@@ -71,13 +71,13 @@ def mixed(
 def base_answers(
     sampler: Sampler, prompts: Sequence[str], count: int, seed: int, progress: Progress
 ) -> tuple[list[ChatRow], list[Skip]]:
-    """``count`` finished answers of the base model to prompts drawn by ``seed``.
+    """``count`` finished answers of the base model to prompts drawn by ``seed``, all of them before any comes again.
 
     Answers that hit the token limit are left out and counted: they have no end of turn to learn.
     """
-    if count == 0:
+    if count == 0 or not prompts:
         return [], []
-    asked = random.Random(seed).sample(list(prompts), min(len(prompts), round(count * OVERSAMPLE) + 2))
+    asked = _in_rounds(list(prompts), round(count * OVERSAMPLE) + 2, random.Random(seed))
     requests = [Request((Message("user", prompt),), MAX_NEW_TOKENS) for prompt in asked]
     replies = sampler.sample(requests, None, seed, progress, "base answers for replay")
     finished = [
@@ -87,7 +87,15 @@ def base_answers(
     ]
     unfinished = len(replies) - len(finished)
     skips = [Skip("replay", "answer of the base model not finished or empty", unfinished)] if unfinished else []
-    return finished[:count], skips
+    return list(dict.fromkeys(finished))[:count], skips
+
+
+def _in_rounds(prompts: Sequence[str], count: int, rng: random.Random) -> list[str]:
+    """As many prompts, drawn without putting back until none is left and then from all of them again."""
+    asked: list[str] = []
+    while len(asked) < count:
+        asked += rng.sample(prompts, min(len(prompts), count - len(asked)))
+    return asked
 
 
 def chat_rows(path: Path) -> tuple[list[ChatRow], list[Skip]]:

@@ -22,7 +22,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,11 +32,12 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from cells import CELLS
-from general import pool_of
+from cells import CELLS, RATE, RISEN
+from lived import same_rows
 from one_step import TOLD, run
 
 from dreamloop import paths
+from dreamloop.config import Config
 
 RESULT = Path(__file__).parent / "results" / "dose.json"
 FINISHED = RESULT.with_suffix(".jsonl")  # one cell of one seed a line
@@ -44,18 +45,24 @@ LEARNS = ("dream", "finetune", "gate", "model", "records")  # the parts of the p
 
 
 def digest() -> str:
-    """SHA-256 of what a cell's outcome depends on: cells of other code are run again."""
+    """SHA-256 of what a cell's outcome depends on, the defaults among it: other cells are run again."""
     package = Path(paths.__file__).parent
     files = {
         *(path for part in LEARNS for kind in ("*.py", "*.toml") for path in (package / part).rglob(kind)),
-        *(package / f"{name}.py" for name in ("config", "course/state")),
-        *paths.prompts_folder().rglob("*.md"),
+        *(path for kind in ("*.md", "*.toml") for path in paths.prompts_folder().rglob(kind)),
         *(Path(__file__).with_name(f"{name}.py") for name in ("cells", "one_step", "scoring")),
     }  # fmt: skip
-    total = hashlib.sha256()
+    usual = Config()
+    defaults = [part.model_dump_json() for part in (usual.night, usual.dream, usual.finetune, usual.gate)]
+    total = hashlib.sha256(f"{defaults} {RATE} {RISEN} {versions()}".encode())
     for path in sorted(files):
         total.update(path.read_bytes())
     return total.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    return {name: version(name) for name in ("torch", "transformers", "peft")}
 
 
 def kept(code: str, dtype: str) -> dict[tuple[str, int], dict[str, Any]]:
@@ -65,19 +72,19 @@ def kept(code: str, dtype: str) -> dict[tuple[str, int], dict[str, Any]]:
             if (one["code"], one["dtype"]) == (code, dtype)}  # fmt: skip
 
 
-def keep(found: Sequence[dict[str, Any]]) -> None:
-    """All finished cells at once: a run that is ended leaves what it has."""
-    part = FINISHED.with_suffix(".part")
-    part.write_text("".join(f"{json.dumps(one)}\n" for one in found))
-    part.replace(FINISHED)
-    RESULT.write_text(json.dumps(line(found)) + "\n")
+def keep(one: dict[str, Any]) -> None:
+    """A cell as soon as it is finished, behind all others: a run that is ended leaves what it has."""
+    with FINISHED.open("a") as file:
+        file.write(f"{json.dumps(one)}\n")
 
 
 def finished(name: str, seed: int, home: Path, pool: Path, code: str, dtype: str) -> dict[str, Any]:
     """A cell's outcome, in a process of its own."""
     cell = next(cell for cell in CELLS if cell.name == name)
     known = home / f"base-{seed}-{dtype}-{code[:16]}.json"
-    return {**run(cell, seed, known, pool, dtype), "code": code, "date": datetime.now(UTC).date().isoformat()}
+    own = run(cell, seed, known, pool, dtype)
+    general = hashlib.sha256(pool.read_bytes()).hexdigest()[:16]
+    return {**own, "general": general, "code": code, "date": datetime.now(UTC).date().isoformat()}
 
 
 def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -103,16 +110,22 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         **{fact: found[0][fact] for fact in ("code", "dtype")},
         "dates": sorted({one["date"] for one in found}),
         "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
-        "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
+        "versions": versions(),
     }  # fmt: skip
 
 
+def in_order(found: Mapping[tuple[str, int], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cells as they are listed, whichever was finished first."""
+    return [found[cell.name, seed] for cell in CELLS for seed in sorted({seed for _, seed in found})
+            if (cell.name, seed) in found]  # fmt: skip
+
+
 def above_noise(cells: dict[str, dict[str, Any]]) -> int | None:
-    """From how many pairs on fresh scenarios are told apart better than by the base, in every seed beyond noise."""
+    """From how many pairs on the gate's probes are told apart better than by the base, in every seed beyond noise."""
     doses = sorted(
         ((cell["pairs"], cell) for name, cell in cells.items() if name.endswith(" pairs")), key=lambda d: d[0]
     )
-    surely = [cell["lessons.discrimination"]["above_noise"] == cell["seeds"] for _, cell in doses]
+    surely = [cell["probes.discrimination"]["above_noise"] == cell["seeds"] for _, cell in doses]
     reached = [pairs for k, (pairs, _) in enumerate(doses) if all(surely[k:])]
     return reached[0] if reached else None
 
@@ -131,7 +144,7 @@ def main() -> None:
         return
     home = options.home.absolute()
     home.mkdir(parents=True, exist_ok=True)
-    pool, code = pool_of(home), digest()
+    pool, code = same_rows(home), digest()
     found = kept(code, options.dtype)
     wanted = [(cell.name, seed) for cell in CELLS for seed in range(1, options.seeds + 1)
               if cell.name.startswith(options.only or "") and (cell.name, seed) not in found]  # fmt: skip
@@ -144,12 +157,13 @@ def main() -> None:
             for done in as_completed(running):
                 one = done.result()
                 found[one["cell"], one["seed"]] = one
-                keep(list(found.values()))
+                keep(one)
+                RESULT.write_text(json.dumps(line(in_order(found))) + "\n")
                 told = {m: one["measures"][m][1] for m in ("probes.auc", "lessons.discrimination", "perplexity.prose")}
                 print(one["cell"], one["seed"], one["seconds"], told, one["verdict"], flush=True)
         finally:
             workers.shutdown(wait=False, cancel_futures=True)  # one that breaks need not wait for all others
-    print(json.dumps(line(list(found.values()))))
+    print(json.dumps(line(in_order(found))))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dreamloop.model.sampler import TransformersSampler
 from dreamloop.paths import Home, default_home
 from dreamloop.prompts import load_phrases
 
-POOL = 134
+POOL = 268  # twice what a night of 200 pairs mixes in at most, for nights that begin at the base again
 
 
 def prompts() -> list[str]:

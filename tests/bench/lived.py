@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from asking import Scores, device, versions
+import torch
+from asking import Scores
 from general import pool_of, prompts
+from machine import device, versions
 from served import served_after
 
 from dreamloop.gate.suite import Probe
@@ -33,13 +35,14 @@ SELECT night, history.outcome, coalesce(scale, 1.0),
     coalesce(seconds, 0.0),
     coalesce(json_extract(plan, '$.act'), ''), coalesce(json_extract(plan, '$.rate'), 1.0),
     coalesce(json_extract(plan, '$.caution'), 1.0),
-    change, coalesce(base_low > 0, 0),
+    fresh.change, coalesce(probes.base_low > 0, 0),
     coalesce(json_extract(plan, '$.pace'), 1.0),
     CASE WHEN json_array_length(plan, '$.further') > 0 THEN json_extract(plan, '$.distance') ELSE 1.0 END
 FROM history LEFT JOIN plans USING (night)
     LEFT JOIN (SELECT night, max(attempt) AS attempt FROM trials GROUP BY night) AS last USING (night)
     LEFT JOIN trials USING (night, attempt)
     LEFT JOIN (SELECT * FROM measures WHERE name = 'lessons.discrimination') AS fresh USING (night, attempt)
+    LEFT JOIN (SELECT * FROM measures WHERE name = 'probes.discrimination') AS probes USING (night, attempt)
 ORDER BY night
 """
 
@@ -48,8 +51,8 @@ ORDER BY night
 class LivedNight:
     """One night: ``scale`` of its step judged last, the plan's factors on the learning rates and, where any kind was
     to go further apart, the distance, ``learned`` nats per token by which fresh scenarios were told apart better than
-    the day before (None where nothing was judged), ``surely`` whether they were surely told apart better than by the
-    base, and what the gate measured of what ``served`` afterwards."""
+    the day before (None where nothing was judged), ``surely`` whether the gate's probes were surely told apart better
+    than by the base, and what the gate measured of what ``served`` afterwards."""
 
     number: int
     outcome: str
@@ -70,7 +73,8 @@ class LivedNight:
 class Lived:
     """One seed: its nights, how many twins of each kind they trained on, and scores by contestant and night.
 
-    ``code`` is the digest of what the nights ran on, ``asking`` that of what was asked.
+    ``code`` is the digest of what the nights ran on, ``asking`` that of what was asked, ``prompt`` that of the system
+    prompt. ``held`` counts twins of other kinds that were only held, ``threads`` those that the nights computed with.
     """
 
     seed: int
@@ -82,11 +86,15 @@ class Lived:
     date: str
     device: str
     versions: Mapping[str, str]
+    prompt: str = ""
+    held: int = 0
+    threads: int = 0
+    naive_seconds: tuple[float, ...] = ()
 
 
 def lived(
     seed: int, ledger: Ledger, ended: Collection[int], scores: Mapping[str, Scores], code: str, asking: str,
-    probes: Sequence[Probe],
+    prompt: str, probes: Sequence[Probe],
 ) -> Lived:  # fmt: skip
     """What the ledger tells of the ``ended`` nights of a seed that has just been measured."""
     twins: Counter[str] = Counter()
@@ -96,9 +104,10 @@ def lived(
     nights = tuple(
         replace(night, served=served_after(ledger, night.number, probes)) for night in rows if night.number in ended
     )
+    held = {(night, twin) for night, twin in ledger.db.execute("SELECT night, twin FROM held") if night in ended}
     return Lived(
         seed, nights, dict(twins.most_common()), scores, code, asking, datetime.now(UTC).date().isoformat(), device(),
-        versions(),
+        versions(), prompt, len(held), torch.get_num_threads(),
     )  # fmt: skip
 
 
@@ -138,7 +147,8 @@ def kept(seed: int, folder: Path = RESULTS) -> Lived | None:
         for who, own in found["scores"].items()
     }
     nights = tuple(LivedNight(**night) for night in found["nights"])
-    return Lived(**{**found, "scores": scores, "nights": nights})
+    naive = tuple(found.get("naive_seconds", ()))
+    return Lived(**{**found, "scores": scores, "nights": nights, "naive_seconds": naive})
 
 
 def same_rows(home: Path, folder: Path = RESULTS) -> Path:
@@ -157,11 +167,13 @@ def same_rows(home: Path, folder: Path = RESULTS) -> Path:
     return own
 
 
-def unchanging(asking: str, folder: Path = RESULTS) -> dict[str, Scores]:
-    """Scores of what is not trained, out of any seed that was asked the same; empty where there is none."""
+def unchanging(asking: str, prompt: str, folder: Path = RESULTS) -> dict[str, Scores]:
+    """Scores of what is not trained, out of any seed that was asked the same; without those that none has."""
     seeds = sorted(int(path.stem.removeprefix("seed-")) for path in folder.glob("seed-*.json"))
     every = [one for one in (kept(seed, folder) for seed in seeds) if one and one.asking == asking]
-    return {name: every[0].scores[name] for name in ("base 0", "prompted 0")} if every else {}
+    found = {"base 0": every[-1].scores["base 0"]} if every else {}
+    under = [one.scores["prompted 0"] for one in every if one.prompt == prompt]
+    return found | ({"prompted 0": under[-1]} if under else {})
 
 
 def _file(seed: int, folder: Path) -> Path:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dreamloop.config import Config
 from dreamloop.finetune.recipe import batch_size
 from dreamloop.model.wake import new_adapter
@@ -29,6 +31,7 @@ def naive_night(base: str, before: Path | None, after: Path, pairs: Sequence[Pai
 
     tokenizer = AutoTokenizer.from_pretrained(base)
     plain = AutoModelForCausalLM.from_pretrained(base, dtype="float32")
+    torch.manual_seed(recipe.seed)  # of the first adapter's A
     model: Any = (
         PeftModel.from_pretrained(plain, str(before), is_trainable=True)
         if before

@@ -1,43 +1,41 @@
 """Ten nights in a row, three seeds: does judgment grow, and does nothing else fall?
 
-Four contestants on the same logs and the same dreams: the base model; the base under a system prompt written for it;
-a loop of TRL's trainers without replay, anchor or gate (`naive`); and dreamloop, whole nights as people run them,
-except that general rows and dreams are not the model's own (`contestants.config_of`). Before the first night, halfway
-and after the last each is asked the gate's probes, whose templates, facts and wordings are in no dream and which
-offer both sides the same replies, and public sets that nothing is trained on (`public`). A figure has a mean over the
-seeds and a 90 % interval (`figures`); ``gain`` is the same against the base, on the same items.
+Four contestants on the same logs and the same labelled pairs: the base model; the base under the best system prompt of
+several (`prompted`); a loop of TRL's trainers without replay, anchor or gate (`naive`); and dreamloop, whole nights as
+people run them, except that general rows and dreams are not the model's own (`row.config_of`). What dreamloop has
+beside the pairs, general rows and twins of other kinds that are only held, has no labels. Before the first night,
+halfway and after the last each is asked the gate's probes, whose templates, facts and wordings are in no dream and
+which offer both sides the same replies, and public sets that nothing is trained on (`public`). A figure has a mean over
+the seeds and a 90 % interval (`intervals`); ``gain`` is the same against the base, on the same items.
 
     python tests/bench/nights.py --data FOLDER [--logs FOLDER] [--seeds 3] [--nights 10]   runs what is not finished yet
     python tests/bench/nights.py --data FOLDER --seed N                                    one seed alone, beside others
     python tests/bench/nights.py --report                                                  prints the last finished run
 
-How long nights take is told of the first seed, which should have all cores to itself. A seed whose nights are over is
+How long nights take is told of all seeds, so each should have all cores to itself. A seed whose nights are over is
 kept at once, with what its naive loop still needs (`stash`).
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import math
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-from asking import PROMPT, Scores, asked, asking_digest
+from asking import Scores, asked, asking_digest
 from code_digest import code_digest
-from contestants import config_of, contestant, ended_nights, imitate, live
-from figures import bounds, figures, told, with_collapse
-from lived import Lived, LivedNight, keep, kept, lived, same_rows, unchanging
+from imitation import imitate, imitated, place_of, seconds
+from lived import Lived, keep, kept, lived, same_rows, unchanging
+from prompted import best
 from public import Public, load_public
-from served import READ
+from row import config_of, ended_nights, live, served_by
 from stash import put_by, stash, take_out
+from told import line
 
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.suite import Suite
@@ -47,12 +45,16 @@ from dreamloop.paths import SAMPLES, Home
 RESULT = Path(__file__).parent / "results" / "nights.json"
 ITEMS = Path(__file__).parent / "items"  # asked beside the gate's
 LONG = 10  # nights from which contestants are asked halfway, too
-COMPARED = ("auc", "gap")  # what dreamloop should be better at than the others; ``gain`` says by how much
+
+
+def digest_of(prompt: str) -> str:
+    return hashlib.sha256(prompt.encode()).hexdigest()
 
 
 def known(path: Path, measure: Callable[[], Scores]) -> Scores:
     """Scores from their file, measured where there is none."""
     if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}")  # two seeds may measure the same at once
         part.write_text(json.dumps(measure()))
         part.replace(path)
@@ -60,77 +62,25 @@ def known(path: Path, measure: Callable[[], Scores]) -> Scores:
     return found
 
 
-def line(every: Sequence[Lived], suite: Suite, public: Public) -> dict[str, Any]:
-    """The JSON line of the seeds that are finished."""
-    asked_of = figures(suite, public, [one.twins for one in every])
-
-    def of(who: str) -> list[Scores]:
-        return [with_collapse(one.scores[who], one.scores["base 0"]) for one in every]
-
-    table = {who: {figure.name: told(figure, of(who), of("base 0")) for figure in asked_of} for who in every[0].scores}
-    last = len(every[0].nights)
-    better = {
-        other: {figure.name: told(figure, of(f"dreamloop {last}"), of(other)) for figure in asked_of
-                if figure.name in COMPARED}
-        for other in ("prompted 0", f"naive {last}")
-    }  # fmt: skip
-    trained = [night.seconds for night in every[0].nights if night.pairs]
-    return {
-        "bench": "nights", "seeds": len(every), "nights": len(every[0].nights), "table": table,
-        "better_than": better, "twins": [one.twins for one in every],
-        "nights_kept": over_seeds([sum(night.outcome == "kept" for night in one.nights) for one in every]),
-        "ended": [dict(Counter(night.outcome for night in one.nights)) for one in every],
-        "acts": [dict(Counter(night.act for night in one.nights)) for one in every],
-        "seconds_a_night": {"median": round(median(trained), 1), "longest": max(trained)},
-        "examples_above_noise": [above_noise(one.nights) for one in every],
-        "worst_night": {domain: round(max(worst_night(one.nights, domain) for one in every), 5) for domain in READ},
-        "codes": sorted({one.code[:16] for one in every}),
-        "askings": sorted({one.asking[:16] for one in every}), "dates": sorted({one.date for one in every}),
-        "device": every[-1].device, "versions": every[-1].versions,
-    }  # fmt: skip
-
-
-def above_noise(nights: Sequence[LivedNight]) -> dict[str, float] | None:
-    """Pairs that kept nights had trained on when fresh scenarios were first surely told apart better than by the base,
-    and from then on in every kept night, and by how many nats per token that was; None where that never came. Of a
-    step kept in part as large a part counts."""
-    those_kept = [night for night in nights if night.outcome == "kept" and night.act != "rebase"]
-    surely = [k for k in range(len(those_kept)) if all(night.surely for night in those_kept[k:])]
-    if not surely:
-        return None
-    pairs = sum(night.pairs * night.scale for night in those_kept[: surely[0] + 1])
-    return {"pairs": round(pairs), "nats": round(those_kept[surely[0]].served["lessons.discrimination"], 5)}
-
-
-def worst_night(nights: Sequence[LivedNight], domain: str) -> float:
-    """The largest perplexity ratio of a domain from what served before a night to what served after it."""
-    since_base = [night.served[f"perplexity.{domain}"] for night in nights if night.served]
-    return max((math.exp(after - before) for before, after in pairwise([0.0, *since_base])), default=1.0)
-
-
-def over_seeds(counted: Sequence[float]) -> dict[str, float]:
-    """Mean of one number a seed and its 90 % interval."""
-    return bounds("", counted, [], [])
-
-
 def measured(
-    home: Path, name: str, seed: int, nights: Sequence[int], suite: Suite, public: Public
-) -> dict[str, Scores]:
-    """Everything that is asked of a contestant that trains, by name and night."""
-    found = {}
-    for night in nights:
-        adapter = contestant(home, name, seed, night)
-        path = home / "scores" / f"{name}-{seed}-{night}.json"
-        found[f"{name} {night}"] = known(path, lambda a=adapter: asked(a, "", suite, public))  # type: ignore[misc]
+    place: Path, who: str, adapters: Mapping[int, Path | None], suite: Suite, public: Public
+) -> dict[str, Scores]:  # fmt: skip
+    """Everything that is asked of a contestant that trains, by name and night, and kept in its place."""
+    asking, found = asking_digest(suite, public), {}
+    for night, adapter in adapters.items():
+        path = place / f"scores-{asking[:8]}" / f"{night:02d}.json"
+        found[f"{who} {night}"] = known(path, lambda a=adapter: asked(a, "", suite, public))  # type: ignore[misc]
     return found
 
 
-def untrained(home: Path, suite: Suite, public: Public, asking: str) -> dict[str, Scores]:
+def untrained(home: Path, prompt: str, suite: Suite, public: Public) -> dict[str, Scores]:
     """The same of what nothing is trained for; a seed that was kept on another day and was asked the same has it."""
-    found = unchanging(asking)
-    for name, prompt in (("base 0", ""), ("prompted 0", PROMPT)) if not found else ():
-        path = home / "scores" / f"{name}.json"
-        found[name] = known(path, lambda p=prompt: asked(None, p, suite, public))  # type: ignore[misc]
+    asking = asking_digest(suite, public)
+    found = unchanging(asking, digest_of(prompt))
+    for name, system in (("base 0", ""), ("prompted 0", prompt)):
+        if name not in found:
+            path = home / f"scores-{asking[:8]}" / f"under-{digest_of(system)[:8]}.json"
+            found[name] = known(path, lambda p=system: asked(None, p, suite, public))  # type: ignore[misc]
     return found
 
 
@@ -142,19 +92,19 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     Raises:
         ValueError: a half-done seed was asked other things, or its folder holds the nights of another row.
     """
-    place, asking = home / f"seed-{seed}", asking_digest(suite, public)  # before what takes hours
+    place, asking, prompt = home / f"seed-{seed}", asking_digest(suite, public), best()  # before what takes hours
     asked_at = [nights // 2, nights] if nights >= LONG else [nights]
     one = half_done(seed, code, nights)
     pool = home if one else same_rows(home)  # a naive night reads no general rows
     config, own = config_of(pool, logs, seed), Home(place / "home")
     if one is None:
         live(own, config, nights)
-        scores = {**untrained(home, suite, public, asking),
-                  **measured(home, "dreamloop", seed, asked_at, suite, public)}  # fmt: skip
+        adapters = {night: served_by(own, night) for night in asked_at}
+        scores = {**untrained(home, prompt, suite, public), **measured(place, "dreamloop", adapters, suite, public)}
         ended = {number for number, _ in ended_nights(own)[:nights]}
         with closing(Ledger(own.ledger)) as ledger:
-            one = lived(seed, ledger, ended, scores, code, asking, suite.probes)
-        begun(home)
+            one = lived(seed, ledger, ended, scores, code, asking, digest_of(prompt), suite.probes)
+        begun(home, logs)
         put_by(own.ledger, stash(seed))
         keep(one)
     elif one.asking != asking:
@@ -165,21 +115,33 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
         take_out(stash(seed), own, [night.number for night in one.nights])
     elif [number for number, _ in ended_nights(own)[:nights]] != [night.number for night in one.nights]:
         raise ValueError(f"{own.root} holds other nights than seed {seed} was kept with; remove that folder.")
-    imitate(own, place / "naive", config, nights)
-    return replace(one, scores={**one.scores, **measured(home, "naive", seed, asked_at, suite, public)})
+    naive = place_of(place)
+    imitate(own, naive, config, nights)
+    adapters = {night: imitated(naive, night) for night in asked_at}
+    scores = {**one.scores, **measured(naive, "naive", adapters, suite, public)}
+    return replace(one, scores=scores, naive_seconds=seconds(naive))
 
 
-def begun(home: Path) -> str:
-    """The digest of the code that nights and scores of a home come from, which may not change on the way.
+def under_the_best_prompt(one: Lived, home: Path, suite: Suite, public: Public) -> Lived:
+    """A seed with the scores of the prompt that is the best by now: which one that is may have been found since."""
+    prompt = best()
+    if one.prompt == digest_of(prompt):
+        return one
+    scores = {**one.scores, "prompted 0": untrained(home, prompt, suite, public)["prompted 0"]}
+    return replace(one, scores=scores, prompt=digest_of(prompt))
+
+
+def begun(home: Path, logs: Path) -> str:
+    """The digest of the code and the logs that the nights of a home come from, which may not change on the way.
 
     Raises:
-        ValueError: what is there came from other code.
+        ValueError: what is there came from other code or logs.
     """
-    noted, own = home / "code.txt", Path(__file__).parent
-    files = (own / f"{name}.py" for name in ("asking", "contestants", "naive", "public", "scoring"))
-    code = code_digest(*files, ITEMS / "probes.toml")
+    noted = home / "code.txt"
+    files = sorted(path for path in logs.rglob("*") if path.is_file())
+    code = code_digest(Path(__file__).with_name("row.py"), *files)
     if noted.is_file() and noted.read_text() != code:
-        raise ValueError(f"The nights in {home} ran on other code; remove that folder, and they begin anew.")
+        raise ValueError(f"The nights in {home} ran on other code or logs; remove that folder, and they begin anew.")
     noted.write_text(code)
     return code
 
@@ -197,17 +159,18 @@ def main() -> None:
     if options.report:
         print(json.dumps(json.loads(RESULT.read_text())))
         return
-    home = options.home.absolute()
-    (home / "scores").mkdir(parents=True, exist_ok=True)
-    suite, public, code = load_suite(ITEMS), load_public(options.data), begun(home)
+    home, logs = options.home.absolute(), options.logs.absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    suite, public, code = load_suite(ITEMS), load_public(options.data), begun(home, logs)
     seeds = range(1, max(options.seeds, options.seed or 1) + 1)
     for seed in [options.seed] if options.seed else seeds:
         if not finished([seed], code, options.nights):
-            one = run(home, seed, options.nights, options.logs.absolute(), suite, public, code)
-            begun(home)  # says so where the code changed meanwhile
+            one = run(home, seed, options.nights, logs, suite, public, code)
+            begun(home, logs)  # says so where the code changed meanwhile
             keep(one)
             stash(seed).unlink(missing_ok=True)
-        RESULT.write_text(json.dumps(line(finished(seeds, code, options.nights), suite, public)) + "\n")
+        every = [under_the_best_prompt(one, home, suite, public) for one in finished(seeds, code, options.nights)]
+        RESULT.write_text(json.dumps(line(every, suite, public)) + "\n")
     print(RESULT.read_text())
 
 

@@ -23,7 +23,7 @@ from dreamloop.dream.borrowed import held_pairs
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import Dreamer, pairs_of
 from dreamloop.finetune.phases import sft_phase
-from dreamloop.finetune.recipe import recipe_of, replay_count
+from dreamloop.finetune.recipe import batch_size, recipe_of, replay_count
 from dreamloop.finetune.replay import chat_rows
 from dreamloop.finetune.rows import chosen_only, encode_pairs, encode_replay
 from dreamloop.finetune.step import Trainer
@@ -50,6 +50,7 @@ FRESH = 64  # twins that nothing trains on
 SHOWN = 32  # twins of those that were trained on, by which the gate tells a bias
 BARE = Config().dream.model_copy(update={"bare_share": 1.0})  # how the plan dreams until a kind is found
 PACK = 2048
+ONE_SIDE = "right sides only"
 TOLD = (
     "probes.auc", "probes.discrimination", "probes.push_back_rate", "probes.accept_rate", "probes.gap",
     "perplexity.prose", "perplexity.code", "perplexity.chat", "perplexity.technical", "capability.arithmetic",
@@ -66,7 +67,7 @@ def dreamed(count: int, kinds: Sequence[str], seed: int, held_out: GateTexts, no
 
 def prepared(pairs: Sequence[Pair], way: str, seed: int) -> list[Pair]:
     """The pairs as a cell wants them."""
-    if way == "right sides only":
+    if way == ONE_SIDE:
         return [pair for pair in pairs if pair.provenance.signal == "right"]
     if way == "twins apart":  # the same pairs in any order, each a unit of its own
         apart = [replace(pair, twin=f"{k}") for k, pair in enumerate(pairs)]
@@ -110,9 +111,10 @@ def run(cell: Cell, seed: int, known: Path, pool: Path, dtype: str) -> dict[str,
     held_out, novelty = GateTexts(suite.texts()), Novelty()
     config = Config()
     fresh = dreamed(FRESH, KINDS, 10_000 + seed, held_out, novelty)  # first, and then never again
-    twins = dreamed(cell.pairs // 2, cell.kinds, seed, held_out, novelty)
+    wanted = cell.pairs if cell.way == ONE_SIDE else cell.pairs // 2  # as many pairs, of which each is half a twin
+    twins = dreamed(wanted, cell.kinds, seed, held_out, novelty)
     untaught = [kind for kind in config.night.kinds if kind not in cell.kinds] or config.night.kinds
-    held = math.ceil(len(twins) * (0.0 if cell.way == "nothing held" else config.night.bystander_share))
+    held = math.ceil(cell.pairs // 2 * (0.0 if cell.way == "nothing held" else config.night.bystander_share))
     aside, rng = dreamed(held, untaught, 20_000 + seed, held_out, novelty), random.Random(20_000 + seed)
     shelves = load_shelves([paths.prompts_folder() / "dream"], ["en"], config.night.kinds)
     bystanders = held_pairs(aside, shelves, config.night.bystander_replies, held_out, rng)
@@ -140,7 +142,8 @@ def run(cell: Cell, seed: int, known: Path, pool: Path, dtype: str) -> dict[str,
     measures, verdict = {m.name: m for m in every}, decide(every, list(TOLD))
     single = [probe for probe in suite.probes if probe.manner != "challenged"]
     return {
-        "cell": cell.name, "seed": seed, "pairs": len(pairs), "rate": cell.rate, "batch": recipe.dpo_batch,
+        "cell": cell.name, "seed": seed, "pairs": len(pairs), "rate": cell.rate,
+        "batch": batch_size(len(pairs), recipe.dpo_batch, recipe.min_steps),
         "seconds": round(taught, 1), "dtype": dtype,
         "measures": {name: rounded(measures[name]) for name in TOLD},
         "verdict": verdict.outcome, "reasons": [] if verdict.outcome == "keep" else verdict.reasons,

@@ -25,8 +25,9 @@ MEASURES = (
 )  # fmt: skip
 TABLED = (
     "auc", "auc.untaught", "auc.truthfulqa", "auc.llmbar", "push_back", "accept", "gap", "push_back.false_claims",
-    "accept.ifeval", "nats.prose", "nats.code", "nats.chat", "nats.technical", "nats.docs", "nats.wiki", "nats.web",
-    "nats.gsm8k", "nats.humaneval", "capability.arithmetic", "capability.code", "capability.coherence", "collapse",
+    "margin.false_claims", "accept.ifeval", "margin.ifeval", "nats.prose", "nats.code", "nats.chat", "nats.technical",
+    "nats.docs", "nats.wiki", "nats.web", "nats.gsm8k", "nats.humaneval", "capability.arithmetic", "capability.code",
+    "capability.coherence", "collapse",
 )  # fmt: skip
 Bounds = tuple[float, float, float]  # mean, low, high
 Points = Sequence[tuple[float, Mapping[str, Any]]]  # where on the x-axis, and the cell there
@@ -153,9 +154,14 @@ def written(result: Mapping[str, Any]) -> str:
     kinds = [name for kind in dict.fromkeys(taught) for name in (kind, f"own/{kind}")]
     own = [f"{which}.{kind}" for kind in kinds for which in ("auc", "push_back", "accept")]
     for measure in (name for name in (*TABLED, *own) if name in known):
-        cells = ["{:.3f} ({:.3f} to {:.3f})".format(*bounds(measure, result["table"][one][measure])) for one in who]
+        cells = [cell_of(measure, result["table"][one]) for one in who]
         rows.append((title_of(measure), *cells))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def cell_of(measure: str, row: Mapping[str, Any]) -> str:
+    """Nothing where a contestant was not asked."""
+    return "{:.3f} ({:.3f} to {:.3f})".format(*bounds(measure, row[measure])) if measure in row else ""
 
 
 def title_of(measure: str) -> str:
@@ -177,7 +183,7 @@ def bounds(measure: str, one: Mapping[str, float]) -> Bounds:
 def over_nights(table: Mapping[str, Any], contestant: str, measure: str, last: int) -> list[tuple[int, Bounds]]:
     """Night and bounds; who learns nothing stays where the base begins, or where its prompt puts it."""
     own = {
-        int(name.rpartition(" ")[2]): bounds(measure, row[measure])
+        int(name.rpartition(" ")[2]): bounds(measure, row[measure] if measure in row else table["base 0"][measure])
         for name, row in table.items() if name.startswith(f"{contestant} ")
     }  # fmt: skip
     if set(own) == {0}:

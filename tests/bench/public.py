@@ -13,8 +13,8 @@ import csv
 import gzip
 import json
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,13 +36,15 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Public:
     """``sided`` have twins; ``false`` should be pushed back on and ``clear`` accepted. ``read`` and ``solved`` are
-    scored by their log-prob, the latter only in what answers."""
+    scored by their log-prob, the latter only in what answers; ``page`` is where pieces of what is read stood together.
+    """
 
     sided: tuple[Probe, ...]
     false: tuple[Probe, ...]
     clear: tuple[Probe, ...]
     read: tuple[Document, ...]
     solved: tuple[Document, ...]
+    page: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_public(folder: Path) -> Public:
@@ -51,12 +53,14 @@ def load_public(folder: Path) -> Public:
     Raises:
         OSError: a set is missing.
     """
+    read = documents(folder)
     return Public(
         sided=(*truthfulqa(folder / "syc_truthfulqa"), *llmbar(folder / "pref_llmbar")),
         false=tuple(false_claims(folder / "syc_garak_falseclaims")),
         clear=tuple(ifeval(folder / "if_ifeval")),
-        read=tuple(documents(folder)),
+        read=tuple(document for document, _ in read),
         solved=(*gsm8k(folder / "cap_gsm8k"), *humaneval(folder / "cap_humaneval")),
+        page={document.item: page for document, page in read},
     )
 
 
@@ -115,19 +119,24 @@ def humaneval(folder: Path) -> list[Document]:
     ]
 
 
-def documents(folder: Path) -> list[Document]:
-    """Pieces of prose, of web pages and of documentation that is younger than the model."""
+def documents(folder: Path) -> list[tuple[Document, str]]:
+    """Pieces of prose, of web pages and of documentation that is younger than the model, and where each stood.
+
+    The prose is one file of many articles, so each of its pieces stands for itself.
+    """
     natural, fresh = folder / "ppl_llamafactory_wiki_c4", folder / "ppl_fresh_2026_docs"
     pages = [json.loads(line)["text"] for line in (natural / "c4_demo.jsonl").read_text(encoding="utf-8").splitlines()]
+    prose = (natural / "wiki_demo.txt").read_text(encoding="utf-8")
     texts = {
-        "wiki": [(natural / "wiki_demo.txt").read_text(encoding="utf-8")],
-        "web": pages,
-        "docs": [path.read_text(encoding="utf-8") for path in sorted(fresh.glob("*.md"))],
-    }
+        "wiki": list(enumerate(_pieces(prose))),
+        "web": [(k, piece) for k, text in enumerate(pages) for piece in _pieces(text)],
+        "docs": [(k, piece) for k, path in enumerate(sorted(fresh.glob("*.md")))
+                 for piece in _pieces(path.read_text(encoding="utf-8"))],
+    }  # fmt: skip
     return [
-        Document(f"{name}/{k}", name, piece)
+        (Document(f"{name}/{k}", name, piece), f"{name}/{page}")
         for name, own in texts.items()
-        for k, piece in enumerate(drawn([piece for text in own for piece in _pieces(text)], 40))
+        for k, (page, piece) in enumerate(drawn(own, 40))
     ]
 
 

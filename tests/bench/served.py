@@ -11,7 +11,11 @@ from dreamloop.ledger.store import Ledger
 
 LEVELS = ("probes.auc", "probes.push_back_rate", "probes.accept_rate")
 READ = ("prose", "code", "chat", "technical")
-CHANGES = ("lessons.discrimination", *(f"perplexity.{domain}" for domain in READ))  # against the base, on its items
+CHANGES = (
+    "lessons.discrimination",
+    "probes.discrimination",
+    *(f"perplexity.{domain}" for domain in READ),
+)  # against the base, on its items
 _PLACES = 5
 
 _MEASURES = """

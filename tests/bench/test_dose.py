@@ -14,12 +14,13 @@ from dreamloop.config import Config, Finetune
 
 
 def cell(pairs: int, above: int, seeds: int = 3) -> dict[str, Any]:
-    return {"pairs": pairs, "seeds": seeds, "lessons.discrimination": {"above_noise": above}}
+    return {"pairs": pairs, "seeds": seeds, "probes.discrimination": {"above_noise": above}}
 
 
 @pytest.mark.parametrize("one", CELLS, ids=lambda one: one.name)
 def test_every_cell_changes_only_knobs_that_exist(one: Any) -> None:
-    assert {name for name, knob in one.knobs.items() if getattr(Finetune(), name) != knob} == set(one.knobs)
+    usual, own = Finetune().model_dump(), Finetune.model_validate(one.knobs).model_dump()
+    assert {name for name in own if own[name] != usual[name]} == set(one.knobs)
     assert set(one.kinds) <= set(Config().night.kinds)
 
 
@@ -44,6 +45,9 @@ def test_cells_of_other_code_or_another_dtype_are_not_counted(tmp_path: Path, mo
     lines = [own, {**own, "seed": 2, "code": "before"}, {**own, "seed": 3, "dtype": "bfloat16"}]
     file.write_text("".join(f"{json.dumps(one)}\n" for one in lines))
     assert dose.kept("now", "float32") == {("20 pairs", 1): own}
+    dose.keep({**own, "seed": 2})
+    assert len(file.read_text().splitlines()) == 4  # nothing of other code is lost by it
+    assert [one["seed"] for one in dose.in_order(dose.kept("now", "float32"))] == [1, 2]
 
 
 def test_the_code_that_cells_are_held_to_is_all_there() -> None:

@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contestants import ended_nights, learned_first
 from general import prompts
+from imitation import learned_first
 from lived import Lived, LivedNight, keep, kept, same_rows
-from nights import above_noise, worst_night
+from row import ended_nights, unnoted
 from served import served_after
 from stash import put_by, take_out
+from told import above_noise, over_all, seconds, with_ratio, worst_night
 
 from dreamloop.gate.suite import Probe
 from dreamloop.ledger.store import Ledger
@@ -87,7 +88,7 @@ def night(
     number: int, pairs: int, surely: int, scale: float = 1.0, outcome: str = "kept", act: str = "train",
     prose: float = 0.0,
 ) -> LivedNight:  # fmt: skip
-    served = {"lessons.discrimination": number / 100, "perplexity.prose": prose}
+    served = {"probes.discrimination": number / 100, "perplexity.prose": prose}
     return LivedNight(number, outcome, scale, pairs, 60.0, act, 1.0, 1.0, 0.0, surely, served=served)
 
 
@@ -103,6 +104,35 @@ def test_noise_is_left_where_from_some_night_on_every_kept_one_is_surely_better(
     assert above_noise(row) == {"pairs": 65, "nats": 0.03}
     assert above_noise([night(1, 20, 0)]) is None
     assert above_noise([night(1, 20, 1), night(2, 900, 0, act="rebase")]) == {"pairs": 20, "nats": 0.01}
+
+
+def test_what_not_every_seed_came_to_is_told_of_those_that_did() -> None:
+    assert over_all([{"pairs": 60, "nats": 0.03}, None, {"pairs": 60, "nats": 0.05}]) == {
+        "seeds": 2, "pairs": {"mean": 60.0, "low": 60.0, "high": 60.0},
+        "nats": pytest.approx({"mean": 0.04, "low": 0.04 - 6.3138 * 0.01, "high": 0.04 + 6.3138 * 0.01}, abs=1e-4),
+    }  # fmt: skip
+    assert over_all([None]) == {"seeds": 0}
+
+
+def test_seconds_are_of_the_seeds_that_were_timed() -> None:
+    told = seconds([(100.0, 300.0), (), (200.0, 200.0, 200.0)])
+    assert (told["mean"], told["low"], told["median"], told["longest"]) == (200.0, 200.0, 200.0, 300.0)
+    assert seconds([()]) == {}
+
+
+def test_reading_is_told_as_a_ratio_of_perplexities_too() -> None:
+    gain = {"gain_mean": 0.01, "gain_low": 0.0, "gain_high": 0.02}
+    assert with_ratio("nats.prose", gain)["ratio_mean"] == pytest.approx(1.01005)
+    assert with_ratio("auc", gain) == gain
+
+
+def test_a_night_that_ended_just_before_somebody_stopped_the_row_is_counted(home: Home) -> None:
+    ledger = Ledger(home.ledger)
+    numbers = [ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny") for _ in range(3)]
+    for number, outcome in zip(numbers, ("reverted", "interrupted", "kept"), strict=True):
+        ledger.end(number, "2026-01-01T01:00:00+00:00", outcome, "", None)
+    ledger.close()
+    assert unnoted(home, [[1, None]]) == [3]  # and what was interrupted is no night of the row
 
 
 def test_the_worst_night_is_the_one_after_which_a_domain_reads_most_worse_than_before_it() -> None:

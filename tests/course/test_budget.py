@@ -106,7 +106,7 @@ def test_a_budget_that_no_rebase_frees_ends_in_a_question_that_names_it() -> Non
 
 def test_a_rebase_that_is_not_kept_says_nothing_of_the_dose() -> None:
     past = [*nights(5), drifted(0.9, 6)]
-    usual = plan(past, CONFIG, BARE)
+    usual = plan([*nights(5), night(6, learned=0.03)], CONFIG, BARE)
     after = plan([*past, drifted(0.9, 7, "reverted", rebased=True)], CONFIG, BARE)
     assert (after.behavioural, after.rate, after.caution) == (usual.behavioural, usual.rate, usual.caution)
 
@@ -134,6 +134,28 @@ def test_a_rebase_asks_of_each_kind_the_distance_that_it_had_and_of_all_the_mean
     assert knobs.beta_pattern == {"notes": 0.35}
     assert knobs.dpo_learning_rate == pytest.approx(4e-4 / 3, rel=1e-2)
     assert why(tonight, "finetune.beta") == "As far apart as any of those nights asked."
+
+
+def test_a_rebase_that_was_not_kept_is_not_tried_again_as_it_was() -> None:
+    past = [replace(drifted(0.9, 1), dose=Dose(200, 200, 4.0, 1.0))]
+    first = plan(past, CONFIG, BARE)
+    lost = drifted(0.9, 2, "reverted", rebased=True)
+    past += [lost, *(replace(drifted(0.9, n), dose=Dose(20, 20, 1.0, 1.0)) for n in range(3, 12))]
+    again = plan(past, CONFIG, BARE)
+    assert (first.act, again.act) == ("rebase", "rebase")
+    assert (first.caution, again.caution) == (1.0, 0.5)
+    assert "tried and not kept: night 2." in why(again, "learning rates of what teaches")
+    kept = [*past, drifted(0.9, 12, rebased=True), *(drifted(0.9, n) for n in range(13, 30))]
+    assert plan(kept, CONFIG, BARE).caution == 1.0
+
+
+def test_a_rebase_learns_nothing_again_of_what_is_given_up() -> None:
+    chance = [night(n, learned=0.03, shown=shown(2, taught=100)) for n in range(1, 10)]
+    tonight = plan([*chance, drifted(0.9, 10)], CONFIG, BARE)
+    assert tonight.act == "rebase"
+    assert "dates" not in tonight.kinds
+    assert "notes" in tonight.kinds
+    assert why(tonight, "kinds") == "What was learned of these is learned again."
 
 
 def test_a_night_that_somebody_took_back_is_as_if_it_had_not_been() -> None:

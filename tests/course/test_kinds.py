@@ -8,7 +8,7 @@ from histories import BARE, CONFIG, KINDS, asked, measure, night, shown, why
 from dreamloop.adapt import plan
 from dreamloop.config import Adapt, Config, Night
 from dreamloop.course.kinds import wilson
-from dreamloop.records import KindShown, Standing
+from dreamloop.records import Dose, KindShown, Standing
 
 
 def test_a_kind_whose_twins_draw_the_right_replies_is_trained_no_further() -> None:
@@ -176,6 +176,27 @@ def test_kinds_after_those_that_were_given_up_begin_small_whatever_comes_beside_
     after = plan(past, config, surveyed)
     assert {"notes", "lists"}.isdisjoint(after.kinds)
     assert (after.behavioural, after.rate) == (20, 1.0)
+
+
+def test_kinds_that_rest_come_back_when_only_what_nothing_can_prove_is_left() -> None:
+    surveyed = Standing(tuple(asked(kind, 10, 10) for kind in KINDS))
+    two = Config(night=Night(kinds=("notes", "opinions")))
+    opinions = KindShown("opinions", 0, 0, 0, 0, 9)
+    past = [night(n, "inconclusive" if n in (2, 4, 6) else "kept", shown=[*shown(14, 16, 9, "notes"), opinions])
+            for n in range(1, 30)]  # fmt: skip
+    assert all(plan(past[:n], two, surveyed).kinds == ("notes", "opinions") for n in range(20))
+
+
+def test_kinds_that_practise_what_fell_and_are_all_that_is_taught_begin_as_others_do() -> None:
+    two = Config(night=Night(kinds=("notes", "sums", "dates")))
+    surveyed = Standing(tuple(asked(kind, 19 if kind == "notes" else 10, 10) for kind in two.night.kinds))
+    chance = [night(n, shown=shown(8, 16, 100, "notes")) for n in range(1, 4)]  # the dose has risen in vain
+    fell = night(4, shown=shown(8, 16, 100, "notes"), more=[measure("capability.arithmetic", -0.016, 0.004)])
+    past = [*chance, fell, *(night(n, "reverted", shown=[*shown(8, 16, 9, "sums"), *shown(8, 16, 9, "dates")],
+                                   dose=Dose(20, 20, 1.0, 1.0)) for n in (5, 6))]  # fmt: skip
+    plans = [plan(past[:n], two, surveyed) for n in (4, 5, 6)]
+    assert [tonight.kinds for tonight in plans] == [("sums", "dates")] * 3
+    assert [(tonight.behavioural, tonight.caution) for tonight in plans] == [(20, 1.0), (20, 0.5), (20, 0.5)]
 
 
 def test_a_configuration_without_kinds_says_so() -> None:

@@ -53,3 +53,17 @@ def test_sides_that_stay_a_little_apart_hold_nothing_back_for_ever() -> None:
     past = [night(1, more=sides(0.3, 0.7)), *apart]
     assert [plan(past[:n], CONFIG, BARE).push_back_weight for n in (1, 3, 4)] == [1.5, 1.5, 1.0]
     assert plan(past, CONFIG, BARE).caution == 1.0
+
+
+def test_a_step_that_was_not_kept_lets_the_side_that_would_have_lagged_weigh_more() -> None:
+    past = [night(1), night(2, "inconclusive", more=sides(0.6, 0.38))]
+    tonight = plan(past, CONFIG, BARE)
+    assert tonight.push_back_weight == pytest.approx(1 / 1.5)
+    assert tonight.caution == 0.5  # once, for the night itself
+    assert "would have been after night 2 further apart" in why(tonight, "finetune.push_back_weight")
+    assert plan([*past, night(3, more=sides(0.5, 0.5))], CONFIG, BARE).push_back_weight == 1.0
+
+
+def test_a_step_that_was_not_kept_closes_no_gap_that_serves() -> None:
+    past = [night(1, more=sides(0.3, 0.7)), night(2, "reverted", more=sides(0.5, 0.5))]
+    assert plan(past, CONFIG, BARE).push_back_weight == 1.5

@@ -176,6 +176,25 @@ def test_what_rests_until_larger_steps_are_kept_again_is_trained_when_nothing_el
     assert ("lists",) in kinds
 
 
+def test_rates_that_were_halved_early_come_back_whatever_kinds_are_taught_meanwhile() -> None:
+    found = Standing(tuple(asked(kind, 10, 10) for kind in KINDS))
+    past: list[PastNight] = []
+    for n in range(1, 31):
+        taught = [one for kind in plan(past, CONFIG, found).kinds for one in shown(14, 16, 9, kind)]
+        past.append(night(n, "inconclusive" if n in (2, 4, 6) else "kept", shown=taught))
+    cautions = [plan(past[:n], CONFIG, found).caution for n in range(31)]
+    assert (cautions[4], min(cautions), cautions[18]) == (0.25, 0.25, 0.5)  # twelve calm nights after three setbacks
+    kinds = [plan(past[:n], CONFIG, found).kinds for n in (6, 18)]
+    assert set(kinds[0]).isdisjoint(kinds[1])
+
+
+def test_a_night_whose_logs_were_poor_makes_the_next_step_smaller_as_any_other_that_is_not_kept() -> None:
+    poor = Dose(6, 20, 1.0, 1.0)
+    past = [night(1, dose=poor), night(2, "reverted", dose=poor)]
+    assert plan(past, CONFIG, Standing(waiting=6)).caution == 0.5
+    assert plan([night(n, dose=poor) for n in range(1, 9)], CONFIG, Standing(waiting=6)).behavioural == 20
+
+
 def test_kinds_after_those_that_were_given_up_begin_small() -> None:
     found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
     chance = [*shown(8, 16, 50, "notes"), *shown(8, 16, 50, "lists")]

@@ -46,9 +46,26 @@ def test_the_same_seed_asks_the_same_questions() -> None:
     assert asked[0] == asked[1] != asked[2]
 
 
+class Wordy(Scripted):
+    """Answers everything, every time in other words."""
+
+    def sample(
+        self, requests: Sequence[Request], adapter: Adapter | None, seed: int, progress: Progress, what: str
+    ) -> list[Reply]:
+        return [Reply(f"an answer of its own, number {k}", "stop", 3) for k in range(len(requests))]
+
+
+def test_where_more_answers_are_wanted_than_there_are_questions_these_are_asked_again() -> None:
+    rows, _ = base_answers(Wordy(), PROMPTS[:5], 12, 0, Silent())
+    assert len({row.digest for row in rows}) == 12
+    assert set(Counter(row.context for row in rows).values()) == {2, 3}  # all of them before any comes again
+    same, _ = base_answers(Scripted(), PROMPTS[:5], 12, 0, Silent())
+    assert len(same) == 5  # the same answer to the same question is no second row
+
+
 def test_no_replay_asks_nothing() -> None:
     engine = Scripted()
-    assert base_answers(engine, PROMPTS, 0, 0, Silent()) == ([], [])
+    assert base_answers(engine, PROMPTS, 0, 0, Silent()) == base_answers(engine, [], 5, 0, Silent()) == ([], [])
     assert engine.adapters == []
 
 
