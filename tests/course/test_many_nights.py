@@ -54,7 +54,8 @@ class World:
             for side, sign in (("push_back", -1), ("accept", 1))
         ]
         learned = gain + self.rng.gauss(0, 0.002)
-        return night(number, "reverted" if bad else "kept", learned, steps=8, more=[fell, *sides])
+        dose = Dose(tonight.behavioural, tonight.behavioural, tonight.rate, tonight.caution)
+        return night(number, "reverted" if bad else "kept", learned, steps=8, more=[fell, *sides], dose=dose)
 
 
 def step(tonight: Plan) -> float:

@@ -195,6 +195,21 @@ def test_a_night_whose_logs_were_poor_makes_the_next_step_smaller_as_any_other_t
     assert plan([night(n, dose=poor) for n in range(1, 9)], CONFIG, Standing(waiting=6)).behavioural == 20
 
 
+def test_a_night_of_another_size_that_is_not_kept_makes_no_step_smaller() -> None:
+    other = night(2, "reverted", dose=Dose(50, 50, 2.0, 1.0))  # of a plan that somebody changed
+    tonight = plan([night(1, dose=Dose(20, 20, 1.0, 1.0)), other], CONFIG, BARE)
+    assert (tonight.behavioural, tonight.caution) == (20, 1.0)
+
+
+def test_a_setback_is_forgotten_after_many_calm_nights() -> None:
+    def cautions(calm: int) -> list[float]:
+        past = [night(n, "inconclusive" if n in (1, 2 + calm) else "kept", learned=0.03) for n in range(1, calm + 12)]
+        return [plan(past[:n], CONFIG, BARE).caution for n in range(2 + calm, calm + 10)]
+
+    assert cautions(6) == [0.5] * 6 + [1.0] * 2  # the second setback asks for twice as many
+    assert cautions(40) == [0.5] * 3 + [1.0] * 5
+
+
 def test_kinds_after_those_that_were_given_up_begin_small() -> None:
     found = Standing(tuple(asked(kind, 19 if kind in {"notes", "lists"} else 10, 10) for kind in KINDS))
     chance = [*shown(8, 16, 50, "notes"), *shown(8, 16, 50, "lists")]
