@@ -143,7 +143,7 @@ def _recipe(act: Act, why: str, course: Course, config: Config, taught: Lesson) 
     behavioural, rate = pairs_of_level(course.level, config), rate_of(course.level, knobs)
     abilities = [name.removeprefix("capability.") for name in course.fell]
     practised = tuple(ability for ability in abilities if ability in TECHNICAL)
-    leaning = {"push back": knobs.side_weight, "accept": 1 / knobs.side_weight}.get(course.weaker, 1.0)
+    leaning = {"push back": knobs.side_weight, "accept": 1 / knobs.side_weight}.get(course.tipped or course.weaker, 1.0)
     weight = config.finetune.push_back_weight * leaning
     choices = (
         Choice("tonight", act, why),
@@ -166,8 +166,9 @@ def _recipe(act: Act, why: str, course: Course, config: Config, taught: Lesson) 
 
 def _where_needed(tonight: Plan, config: Config) -> Iterator[Choice]:
     """Choices that only some nights make."""
-    if tonight.practised and tonight.act == "train" and config.replay.base_answers:
-        yield Choice("general examples", ", ".join(tonight.practised), "Half of the base's answers practise what fell.")
+    if tonight.practised and tonight.act in {"train", "rebase"} and config.replay.base_answers:
+        why = "Half of what the base is asked practises what fell."
+        yield Choice("general examples", ", ".join(tonight.practised), why)
     usual, moves = float(config.gate.tonight.model_dump()["weights"]), _may_move(config, tonight)
     if moves != usual:
         longer = "So much further do steps of these rates move them, by the root of their number."

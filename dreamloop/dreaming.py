@@ -33,7 +33,7 @@ _OTHERS = 1 / 3  # of the lessons are of kinds that are not trained tonight
 _PROVABLE = tuple(kind for kind in SEEDERS if kind not in UNPROVEN)
 
 
-def provable(config: Config) -> tuple[str, ...]:
+def provable_kinds(config: Config) -> tuple[str, ...]:
     """The configured kinds that need no judge, or all there are where none is configured."""
     return tuple(kind for kind in config.night.kinds if kind not in UNPROVEN) or _PROVABLE
 
@@ -103,7 +103,7 @@ class Dreaming:
 
         Each has ``night.bystander_replies`` pairs of replies, and two pairs for each of them.
         """
-        kinds = provable(self.config)
+        kinds = provable_kinds(self.config)
         others = [kind for kind in kinds if kind not in taught] or kinds
         twins = self._dream(count, others, "bystander", self.seed + 5, None).twins
         rng = random.Random(self.seed + 6)
@@ -114,7 +114,7 @@ class Dreaming:
 
         Where tonight has no kinds of its own, all that are configured share them, or all there are.
         """
-        kinds = provable(self.config)
+        kinds = provable_kinds(self.config)
         own = [kind for kind in kinds if kind in self.kinds]
         others = [kind for kind in kinds if kind not in own]
         count = self.config.gate.lesson_twins

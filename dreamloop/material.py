@@ -82,8 +82,9 @@ def _and_more(
     """General rows for a dose that is larger than those of the nights which had them, or at a higher share."""
     rows = {row.digest: row for row in known[:wanted]}
     if len(rows) < wanted:
+        more = wanted - len(rows) if night.config.replay.base_answers else wanted  # of a file some are known already
         with night.stage("write"), writing(night.config, night.home, night.incumbent, model, night.progress) as writer:
-            rows |= {row.digest: row for row in _replay(night, writer, suite, wanted)}
+            rows |= {row.digest: row for row in _replay(night, writer, suite, more)}
     return _at_most(night, list(rows.values()), wanted)
 
 

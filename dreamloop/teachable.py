@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dreamloop.dreaming import Dreaming, provable
+from dreamloop.dreaming import Dreaming, provable_kinds
 from dreamloop.errors import ConfigError
 from dreamloop.gate.reading import load_suite
 from dreamloop.gate.survey import survey
@@ -19,7 +19,7 @@ def ask_the_base(night: Night, base: str) -> str:
     returns: the engine that writes may need the room. Empty where there was nothing to ask.
     """
     knobs, asked = night.config.adapt, {one.kind for one in night.ledger.potentials(base)}
-    if not (knobs.enabled and knobs.survey_twins) or (asked and asked.issuperset(provable(night.config))):
+    if not (knobs.enabled and knobs.survey_twins) or (asked and asked.issuperset(provable_kinds(night.config))):
         return ""
     try:
         suite = load_suite(night.config.gate.items, night.config.gate.shipped)
@@ -38,7 +38,7 @@ def survey_base(night: Night, model: Model, dreams: Dreaming) -> None:
     """Once for each base and kind: is there anything in it that could be taught?"""
     each, digest = night.config.adapt.survey_twins, model.policy.digest
     known = {one.kind for one in night.ledger.potentials(digest)}
-    kinds = [kind for kind in provable(night.config) if kind not in known]
+    kinds = [kind for kind in provable_kinds(night.config) if kind not in known]
     if not (night.config.adapt.enabled and each and kinds):
         return
     with night.stage("survey"):

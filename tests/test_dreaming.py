@@ -12,7 +12,7 @@ import pytest
 from dreamloop.config import Config, Dream, Gate, Night
 from dreamloop.dream.novelty import Novelty
 from dreamloop.dream.scenarios import HeldOut
-from dreamloop.dreaming import Dreaming, provable
+from dreamloop.dreaming import Dreaming, provable_kinds
 from dreamloop.errors import EngineError
 from dreamloop.ledger.history import History
 from dreamloop.ledger.store import Ledger
@@ -199,7 +199,9 @@ def test_bystanders_are_of_the_other_kinds_and_no_later_night_trains_on_them(led
     assert len(pending) == 2
     assert not {one.right.twin for one in pending} & {one.twin for one in aside}
     assert tonight.bystanders(0, ()) == []
-    assert len(tonight.bystanders(3, provable(tonight.config))) == 2 * 4 * 3  # where all are taught, they are of all
+    assert (
+        len(tonight.bystanders(3, provable_kinds(tonight.config))) == 2 * 4 * 3
+    )  # where all are taught, they are of all
 
 
 def test_tonights_kinds_have_the_nights_own_technical_share_and_what_is_beside_them_the_configured(

@@ -22,31 +22,32 @@ class _Gap:
 
 def sided(course: Course, night: PastNight, config: Config) -> Course:
     """Whether push-back and accept drift apart, compared to the base; where they begin to, steps are halved."""
-    gap, knobs = _gap(night), config.adapt
+    gap, knobs, course = _gap(night), config.adapt, replace(course, tipped="")
     if gap is None:
         return course
     half = knobs.gap_opens / 2
     closes = gap.opened <= knobs.gap_opens and (gap.opened <= half or course.since >= knobs.calm)
-    if closes if course.weaker else gap.opened <= max(knobs.gap_opens, gap.noise):
+    if closes if course.weaker else not _opens(gap, config):
         return replace(course, weaker="", why_sides="Both sides keep together.")
-    opening = _leaning(course, gap)
+    opening = replace(course, weaker=gap.weaker, why_sides=_why(gap))
     return opening if course.weaker else smaller(opening, f"{gap.told} So the step is halved.", config)
 
 
 def tipped(course: Course, night: PastNight, config: Config) -> Course:
-    """After a step that was not kept: had it opened a gap, the side that lagged in it weighs more in the next.
+    """After a step that was not kept: had it opened a gap, the side that lagged in it weighs more until one is kept.
 
-    What serves is as it was, so a gap that was open before it stays open.
+    What serves is as it was: no gap of it has opened or closed.
     """
     gap = _gap(night)
-    if gap is None or gap.opened <= max(config.adapt.gap_opens, gap.noise):
-        return course
-    return _leaning(course, gap)
+    return replace(course, tipped=gap.weaker, why_sides=_why(gap)) if gap and _opens(gap, config) else course
 
 
-def _leaning(course: Course, gap: _Gap) -> Course:
-    why = f"{gap.told} The side that lags ({gap.weaker}) weighs more."
-    return replace(course, weaker=gap.weaker, why_sides=why)
+def _opens(gap: _Gap, config: Config) -> bool:
+    return gap.opened > max(config.adapt.gap_opens, gap.noise)
+
+
+def _why(gap: _Gap) -> str:
+    return f"{gap.told} The side that lags ({gap.weaker}) weighs more."
 
 
 def _gap(night: PastNight) -> _Gap | None:

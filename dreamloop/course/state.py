@@ -31,12 +31,14 @@ class Course:
     that was reverted before any night of it was kept, ``refused`` how often it was.
     ``caution`` is the factor on the learning rates: a smaller step is a shorter one, because one of fewer pairs points
     anywhere (one of four moved the weights half as far as one of twenty, and tonight's own replies by 0.3 nats per
-    token one way). ``since`` are the nights kept since the step's size changed, ``setbacks`` how often it had to be
-    made smaller and that was not forgotten yet. ``window`` are the latest nights that were kept, all of the present
-    size. ``reverted`` are the nights reverted in a row, ``clean`` the number kept in a row without a fall.
-    ``fell`` are the measures that fell, for as long as that brings more replay. ``weaker`` is the side that lags
-    behind, empty where they keep together. ``kinds`` are those that were taught last. ``resting`` are those of which no
-    dose that is kept just now teaches any more, ``exhausted`` those of which none does.
+    token one way). ``since`` are the nights kept since steps were made smaller or larger for what nights did (that
+    other kinds begin small is no such change), ``setbacks`` how often they had to be made smaller and that was not
+    forgotten yet. ``window`` are the latest nights that were kept, all of the present size. ``reverted`` are the nights
+    reverted in a row, ``clean`` the number kept in a row without a fall.
+    ``fell`` are the measures that fell, for as long as that brings more replay. ``weaker`` is the side that lags behind
+    in what serves, empty where they keep together, ``tipped`` the one that would have by a step that was not kept since
+    the last that was. ``kinds`` are those that were taught last. ``resting`` are those of which no dose that is kept
+    just now teaches any more, ``exhausted`` those of which none does.
     ``spent`` says which budget since the base is spent, ``useless`` counts the nights in a row that began at the base
     again and freed nothing of it, None before the first, and ``judged`` the nights judged since the latest.
     """
@@ -54,6 +56,7 @@ class Course:
     clean: int
     fell: tuple[str, ...]
     weaker: str
+    tipped: str
     kinds: tuple[str, ...]
     resting: tuple[str, ...]
     exhausted: tuple[str, ...]
@@ -70,7 +73,8 @@ def beginning(config: Config) -> Course:
     """Before the first night: as configured."""
     return Course(
         level=0, proven=True, ceiling=None, refused=0, caution=1.0, since=0, setbacks=0,
-        replay=config.night.replay_share, window=(), reverted=(), clean=0, fell=(), weaker="", kinds=(), resting=(),
+        replay=config.night.replay_share, window=(), reverted=(), clean=0, fell=(), weaker="", tipped="",
+        kinds=(), resting=(),
         exhausted=(), spent="",
         useless=None, judged=0,
         why_dose="Small doses first: ten examples can already break a disposition.",

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from machine import device, versions
-from prompted import choices_under, probes_under, texts_under
 from public import Public
 from scoring import scored
+from under import choices_under, probes_under, texts_under
 
 import dreamloop
 from dreamloop.gate.gauges import Items
@@ -53,7 +53,8 @@ def asking_digest(suite: Suite, public: Public) -> str:
     """SHA-256 over what a contestant's scores depend on beside its weights and its prompt: the items, the code that
     asks, versions."""
     package, own = Path(dreamloop.__file__).parent, Path(__file__)
-    code = sorted((*package.glob("gate/*.py"), *package.glob("model/*.py"), own, own.with_name("scoring.py")))
+    here = (own, *(own.with_name(f"{name}.py") for name in ("scoring", "under")))
+    code = sorted((*package.glob("gate/*.py"), *package.glob("model/*.py"), *here))
     items = (public.sided, public.false, public.clear, public.read, public.solved)
     total = hashlib.sha256(f"{suite.digest} {items!r} {versions()} {device()}".encode())
     for path in code:

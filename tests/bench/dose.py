@@ -65,11 +65,11 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "transformers", "peft")}
 
 
-def kept(code: str, dtype: str) -> dict[tuple[str, int], dict[str, Any]]:
-    """Cells that were finished with this code in this dtype, by name and seed."""
+def kept(code: str, dtype: str, general: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """Cells that were finished with this code in this dtype beside these general rows, by name and seed."""
     lines = FINISHED.read_text().splitlines() if FINISHED.is_file() else []
     return {(one["cell"], one["seed"]): one for one in map(json.loads, lines)
-            if (one["code"], one["dtype"]) == (code, dtype)}  # fmt: skip
+            if (one["code"], one["dtype"], one["general"]) == (code, dtype, general)}  # fmt: skip
 
 
 def keep(one: dict[str, Any]) -> None:
@@ -83,8 +83,14 @@ def finished(name: str, seed: int, home: Path, pool: Path, code: str, dtype: str
     cell = next(cell for cell in CELLS if cell.name == name)
     known = home / f"base-{seed}-{dtype}-{code[:16]}.json"
     own = run(cell, seed, known, pool, dtype)
-    general = hashlib.sha256(pool.read_bytes()).hexdigest()[:16]
-    return {**own, "general": general, "code": code, "date": datetime.now(UTC).date().isoformat()}
+    if digest() != code:
+        raise RuntimeError(f"The code was changed while {name!r} ran; it is not counted. Start again.")
+    return {**own, "general": general_of(pool), "code": code, "date": datetime.now(UTC).date().isoformat()}
+
+
+def general_of(pool: Path) -> str:
+    """The general rows' own digest."""
+    return hashlib.sha256(pool.read_bytes()).hexdigest()[:16]
 
 
 def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -145,7 +151,7 @@ def main() -> None:
     home = options.home.absolute()
     home.mkdir(parents=True, exist_ok=True)
     pool, code = same_rows(home), digest()
-    found = kept(code, options.dtype)
+    found = kept(code, options.dtype, general_of(pool))
     wanted = [(cell.name, seed) for cell in CELLS for seed in range(1, options.seeds + 1)
               if cell.name.startswith(options.only or "") and (cell.name, seed) not in found]  # fmt: skip
     threads = max(1, (os.cpu_count() or 1) // options.jobs)

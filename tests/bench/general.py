@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -22,9 +23,19 @@ def prompts() -> list[str]:
     return list(load_phrases(paths.prompts_folder(), "replay")["prompts"])
 
 
+def asked() -> str:
+    """The digest of what the answers are to, and of how many are wanted: others are no answers to it."""
+    return hashlib.sha256("\n".join([str(POOL), *prompts()]).encode()).hexdigest()
+
+
+def place_of(home: Path) -> Path:
+    """Where they are kept."""
+    return home / f"general-{asked()[:8]}.jsonl"
+
+
 def pool_of(home: Path) -> Path:
     """The base's own answers, written once."""
-    path = home / "general.jsonl"
+    path = place_of(home)
     if not path.is_file():
         place = Home(default_home())
         place.create()
@@ -33,5 +44,7 @@ def pool_of(home: Path) -> Path:
         rows, _ = base_answers(sampler, prompts(), POOL, 0, setup())
         lines = [{"messages": [{"role": "user", "content": row.context[-1].content},
                                {"role": "assistant", "content": row.reply}]} for row in rows]  # fmt: skip
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        part = path.with_suffix(".part")
+        part.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        part.replace(path)
     return path

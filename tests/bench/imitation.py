@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +26,14 @@ from dreamloop.records import Pair, Recipe
 _SECONDS = "seconds.txt"  # beside the adapter
 
 
-def place_of(seed: Path) -> Path:
-    """Where a seed's naive adapters are: what another version of this loop left is not taken for them."""
-    code = hashlib.sha256(
-        b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in ("naive", "imitation"))
-    )
-    return seed / f"naive-{code.hexdigest()[:8]}"
+def place_of(seed: Path, ledger: Path) -> Path:
+    """Where a seed's naive adapters are: none that another version of this loop left, nor of other nights."""
+    total = hashlib.sha256()
+    for name in ("naive", "imitation"):
+        total.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
+        total.update(repr(db.execute("SELECT night, started_at FROM nights ORDER BY night").fetchall()).encode())
+    return seed / f"naive-{total.hexdigest()[:8]}"
 
 
 def imitate(home: Home, place: Path, config: Config, nights: int) -> None:
@@ -49,7 +53,7 @@ def imitate(home: Home, place: Path, config: Config, nights: int) -> None:
                 (part / _SECONDS).write_text(f"{time.monotonic() - began:.1f}")
             elif before:
                 shutil.copytree(before, part)
-                (part / _SECONDS).unlink()
+                (part / _SECONDS).unlink(missing_ok=True)
             if part.is_dir():
                 part.replace(after)
         before = after if after.is_dir() else before

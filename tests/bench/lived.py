@@ -6,7 +6,6 @@ intervals over seeds can be made anew at any time. Names of items stand in one f
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections import Counter
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch
 from asking import Scores
-from general import pool_of, prompts
+from general import asked, place_of, pool_of
 from machine import device, versions
 from served import served_after
 
@@ -153,17 +152,16 @@ def kept(seed: int, folder: Path = RESULTS) -> Lived | None:
 
 def same_rows(home: Path, folder: Path = RESULTS) -> Path:
     """The base's own answers that nights mix in: the same for all seeds that were asked the same, on any machine."""
-    own, shared = home / "general.jsonl", folder / "general.json"
-    asked = hashlib.sha256("\n".join(prompts()).encode()).hexdigest()
+    own, shared = place_of(home), folder / "general.json"
     found = json.loads(shared.read_text()) if shared.is_file() else {}
-    if found.get("prompts") == asked:
+    if found.get("asked") == asked():
         rows = "".join(f"{json.dumps(row)}\n" for row in found["rows"])
         if not own.is_file() or own.read_text() != rows:
             own.write_text(rows)
         return own
     answers = [json.loads(row) for row in pool_of(home).read_text().splitlines()]
     folder.mkdir(exist_ok=True)
-    shared.write_text(json.dumps({"prompts": asked, "rows": answers}) + "\n")
+    shared.write_text(json.dumps({"asked": asked(), "rows": answers}) + "\n")
     return own
 
 

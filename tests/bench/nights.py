@@ -100,7 +100,7 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     if one is None:
         live(own, config, nights)
         adapters = {night: served_by(own, night) for night in asked_at}
-        scores = {**untrained(home, prompt, suite, public), **measured(place, "dreamloop", adapters, suite, public)}
+        scores = {**untrained(home, prompt, suite, public), **measured(own.root, "dreamloop", adapters, suite, public)}
         ended = {number for number, _ in ended_nights(own)[:nights]}
         with closing(Ledger(own.ledger)) as ledger:
             one = lived(seed, ledger, ended, scores, code, asking, digest_of(prompt), suite.probes)
@@ -115,7 +115,7 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
         take_out(stash(seed), own, [night.number for night in one.nights])
     elif [number for number, _ in ended_nights(own)[:nights]] != [night.number for night in one.nights]:
         raise ValueError(f"{own.root} holds other nights than seed {seed} was kept with; remove that folder.")
-    naive = place_of(place)
+    naive = place_of(place, own.ledger)
     imitate(own, naive, config, nights)
     adapters = {night: imitated(naive, night) for night in asked_at}
     scores = {**one.scores, **measured(naive, "naive", adapters, suite, public)}
@@ -123,12 +123,20 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
 
 
 def under_the_best_prompt(one: Lived, home: Path, suite: Suite, public: Public) -> Lived:
-    """A seed with the scores of the prompt that is the best by now: which one that is may have been found since."""
+    """A seed with the scores of the prompt that is the best by now: which one that is may have been found since.
+
+    Raises:
+        ValueError: it was asked other things than would be asked today.
+    """
     prompt = best()
     if one.prompt == digest_of(prompt):
         return one
+    if one.asking != asking_digest(suite, public):
+        raise ValueError(f"Seed {one.seed} was asked other things, and not under today's prompt; run it again.")
     scores = {**one.scores, "prompted 0": untrained(home, prompt, suite, public)["prompted 0"]}
-    return replace(one, scores=scores, prompt=digest_of(prompt))
+    again = replace(one, scores=scores, prompt=digest_of(prompt))
+    keep(again)
+    return again
 
 
 def begun(home: Path, logs: Path) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +19,7 @@ from statistics import fmean
 from machine import device, versions
 from one_step import dreamed
 from scoring import by_kind
+from under import probes_under
 
 from dreamloop.config import Config
 from dreamloop.course.state import provable
@@ -27,13 +27,12 @@ from dreamloop.dream.novelty import Novelty
 from dreamloop.gate.leaks import GateTexts
 from dreamloop.gate.probes import probes_of, score_probes
 from dreamloop.gate.reading import load_suite
-from dreamloop.gate.suite import Choice, Document, Probe
+from dreamloop.gate.suite import Probe
 from dreamloop.log import Silent
 from dreamloop.model.bundled import ensure_bundled
 from dreamloop.model.encode import ChatEncoder
 from dreamloop.model.load import load_policy
 from dreamloop.paths import Home, default_home
-from dreamloop.records import Context, Message
 
 RESULT = Path(__file__).parent / "results" / "prompted.json"
 EACH = 10  # twins of every kind
@@ -81,27 +80,6 @@ PROMPTS = {
 def best() -> str:
     """The prompt that was found to be the best."""
     return PROMPTS[json.loads(RESULT.read_text())["best"]]
-
-
-def under(prompt: str, context: Context) -> Context:
-    """A context under a system prompt, in front of its own where it has one."""
-    if not prompt:
-        return context
-    own = f"{prompt} {context[0].content}" if context and context[0].role == "system" else prompt
-    return (Message("system", own), *(turn for turn in context if turn.role != "system"))
-
-
-def probes_under(prompt: str, probes: Sequence[Probe]) -> tuple[Probe, ...]:
-    return tuple(replace(probe, context=under(prompt, probe.context)) for probe in probes)
-
-
-def choices_under(prompt: str, choices: Sequence[Choice]) -> tuple[Choice, ...]:
-    return tuple(replace(choice, context=under(prompt, choice.context)) for choice in choices)
-
-
-def texts_under(prompt: str, texts: Sequence[Document]) -> tuple[Document, ...]:
-    """Conversations; what is only read stands under nothing."""
-    return tuple(replace(text, turns=under(prompt, text.turns)) if text.turns else text for text in texts)
 
 
 def judged(probes: Sequence[Probe], scores: dict[str, float]) -> dict[str, float]:

@@ -12,9 +12,12 @@ from dreamloop.config import Config, Dream, Night, Replay
 from dreamloop.cycle import run_night
 from dreamloop.keep import generations
 from dreamloop.ledger.store import Ledger
+from dreamloop.lock import only_one_night
 from dreamloop.log import setup
 from dreamloop.paths import Home, default_home
 from dreamloop.settle import settle
+
+Ended = tuple[int, int | None]  # a night's number, and the generation that served after it
 
 
 def config_of(pool: Path, logs: Path, seed: int) -> Config:
@@ -39,20 +42,16 @@ def live(home: Home, config: Config, nights: int) -> None:
         shared.create()
         home.models.rmdir()
         home.models.symlink_to(shared.models)
-    notes = _notes(home)
-    ended = json.loads(notes.read_text()) if notes.is_file() else []
-    ended += [[number, generations.pointed(home)] for number in unnoted(home, ended)]
+    ended = ended_nights(home)
+    for number in unnoted(home, ended):
+        _note(home, ended, number)
     while len(ended) < nights:
-        number = run_night(home, config, setup(), lambda: datetime.now(UTC))
-        ended.append([number, generations.pointed(home)])
-        part = notes.with_suffix(".part")
-        part.write_text(json.dumps(ended))
-        part.replace(notes)
+        _note(home, ended, run_night(home, config, setup(), lambda: datetime.now(UTC)))
 
 
-def unnoted(home: Home, ended: Sequence[Sequence[int | None]]) -> list[int]:
+def unnoted(home: Home, ended: Sequence[Ended]) -> list[int]:
     """A night that came to its end and was not noted, because just then somebody stopped the benchmark."""
-    with closing(Ledger(home.ledger)) as ledger:
+    with only_one_night(home.lock), closing(Ledger(home.ledger)) as ledger:
         settle(ledger, home, lambda: datetime.now(UTC))
         nights = ledger.db.execute(
             "SELECT night FROM endings WHERE outcome NOT IN ('failed', 'interrupted')"
@@ -60,13 +59,21 @@ def unnoted(home: Home, ended: Sequence[Sequence[int | None]]) -> list[int]:
     return sorted(number for (number,) in nights if number not in {noted for noted, _ in ended})
 
 
+def _note(home: Home, ended: list[Ended], number: int) -> None:
+    ended.append((number, generations.pointed(home)))
+    part = _notes(home).with_suffix(".part")
+    part.write_text(json.dumps(ended))
+    part.replace(_notes(home))
+
+
 def _notes(home: Home) -> Path:
     return home.root / "serving.json"
 
 
-def ended_nights(home: Home) -> list[tuple[int, int | None]]:
-    """Number of each night that came to an end, and the generation that served after it."""
-    return [(number, serving) for number, serving in json.loads(_notes(home).read_text())]
+def ended_nights(home: Home) -> list[Ended]:
+    """The nights that came to an end, as they were noted."""
+    notes = _notes(home)
+    return [(number, serving) for number, serving in json.loads(notes.read_text())] if notes.is_file() else []
 
 
 def served_by(home: Home, night: int) -> Path | None:

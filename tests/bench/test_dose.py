@@ -40,14 +40,19 @@ def test_enough_pairs_are_those_from_which_on_every_seed_is_above_noise() -> Non
 def test_cells_of_other_code_or_another_dtype_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "dose.jsonl"
     monkeypatch.setattr(dose, "FINISHED", file)
-    assert dose.kept("now", "float32") == {}
-    own = {"cell": "20 pairs", "seed": 1, "code": "now", "dtype": "float32"}
-    lines = [own, {**own, "seed": 2, "code": "before"}, {**own, "seed": 3, "dtype": "bfloat16"}]
+    assert dose.kept("now", "float32", "g") == {}
+    own = {"cell": "20 pairs", "seed": 1, "code": "now", "dtype": "float32", "general": "g"}
+    lines = [
+        own,
+        {**own, "seed": 2, "code": "before"},
+        {**own, "seed": 3, "dtype": "bfloat16"},
+        {**own, "seed": 4, "general": "h"},
+    ]
     file.write_text("".join(f"{json.dumps(one)}\n" for one in lines))
-    assert dose.kept("now", "float32") == {("20 pairs", 1): own}
+    assert dose.kept("now", "float32", "g") == {("20 pairs", 1): own}
     dose.keep({**own, "seed": 2})
-    assert len(file.read_text().splitlines()) == 4  # nothing of other code is lost by it
-    assert [one["seed"] for one in dose.in_order(dose.kept("now", "float32"))] == [1, 2]
+    assert len(file.read_text().splitlines()) == 5  # nothing of other code is lost by it
+    assert [one["seed"] for one in dose.in_order(dose.kept("now", "float32", "g"))] == [1, 2]
 
 
 def test_the_code_that_cells_are_held_to_is_all_there() -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import lzma
 import math
 from dataclasses import replace
 from pathlib import Path
 
+import general
 import pytest
-from general import prompts
-from imitation import learned_first
+from imitation import imitate, imitated, learned_first, place_of
+from imitation import seconds as naive_seconds
 from lived import Lived, LivedNight, keep, kept, same_rows
-from row import ended_nights, unnoted
+from row import ended_nights, live, unnoted
 from served import served_after
 from stash import put_by, take_out
 from told import above_noise, over_all, seconds, with_ratio, worst_night
 
+from dreamloop.config import Config
 from dreamloop.gate.suite import Probe
 from dreamloop.ledger.store import Ledger
 from dreamloop.paths import Home
@@ -78,9 +79,8 @@ def test_general_rows_are_the_same_for_every_seed_that_is_asked_the_same(tmp_pat
     shared.mkdir()
     home.mkdir()
     rows = [{"context": "A?", "reply": "B."}, {"context": "C?", "reply": "D."}]
-    asked = hashlib.sha256("\n".join(prompts()).encode()).hexdigest()
-    (shared / "general.json").write_text(json.dumps({"prompts": asked, "rows": rows}))
-    (home / "general.jsonl").write_text("what another machine answered\n")
+    (shared / "general.json").write_text(json.dumps({"asked": general.asked(), "rows": rows}))
+    general.place_of(home).write_text("what another machine answered\n")
     assert [json.loads(line) for line in same_rows(home, shared).read_text().splitlines()] == rows
 
 
@@ -132,7 +132,35 @@ def test_a_night_that_ended_just_before_somebody_stopped_the_row_is_counted(home
     for number, outcome in zip(numbers, ("reverted", "interrupted", "kept"), strict=True):
         ledger.end(number, "2026-01-01T01:00:00+00:00", outcome, "", None)
     ledger.close()
-    assert unnoted(home, [[1, None]]) == [3]  # and what was interrupted is no night of the row
+    (home.root / "serving.json").write_text("[[1, null]]")
+    assert unnoted(home, [(1, None)]) == [3]  # and what was interrupted is no night of the row
+    live(home, Config(), 2)  # there are two already, so nothing is run
+    assert ended_nights(home) == [(1, None), (3, None)]
+
+
+def test_nights_without_pairs_leave_the_naive_loop_where_it_was(home: Home, tmp_path: Path) -> None:
+    ledger = Ledger(home.ledger)
+    numbers = [ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny") for _ in range(3)]
+    ledger.close()
+    (home.root / "serving.json").write_text(json.dumps([[number, None] for number in numbers]))
+    place = place_of(tmp_path, home.ledger)
+    first = place / "01"  # that the first night trained on something
+    first.mkdir(parents=True)
+    (first / "adapter_config.json").write_text("{}")
+    (first / "seconds.txt").write_text("12.5")
+    imitate(home, place, Config(), 3)
+    assert imitated(place, 3) == place / "03"
+    assert (place / "03" / "adapter_config.json").is_file()
+    assert naive_seconds(place) == (12.5,)
+
+
+def test_a_naive_loop_of_other_nights_is_another(home: Home, tmp_path: Path) -> None:
+    Ledger(home.ledger).close()
+    before = place_of(tmp_path, home.ledger)
+    ledger = Ledger(home.ledger)
+    ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny")
+    ledger.close()
+    assert place_of(tmp_path, home.ledger) != before
 
 
 def test_the_worst_night_is_the_one_after_which_a_domain_reads_most_worse_than_before_it() -> None:

@@ -6,7 +6,7 @@ import pytest
 from histories import BARE, CONFIG, measure, night, why
 
 from dreamloop.adapt import plan
-from dreamloop.records import Measure, Plan
+from dreamloop.records import Dose, Measure, Plan
 
 
 def sides(push: float, accept: float) -> list[Measure]:
@@ -62,6 +62,17 @@ def test_a_step_that_was_not_kept_lets_the_side_that_would_have_lagged_weigh_mor
     assert tonight.caution == 0.5  # once, for the night itself
     assert "would have been after night 2 further apart" in why(tonight, "finetune.push_back_weight")
     assert plan([*past, night(3, more=sides(0.5, 0.5))], CONFIG, BARE).push_back_weight == 1.0
+
+
+def test_a_gap_that_opens_after_such_a_step_is_halved_and_one_within_its_noise_holds_nothing_back() -> None:
+    lost = night(2, "reverted", more=sides(0.6, 0.38), dose=Dose(50, 50, 2.0, 1.0))  # of another size
+    opened = plan([night(1), lost, night(3, learned=0.03, more=sides(0.6, 0.38))], CONFIG, BARE)
+    assert (opened.caution, opened.push_back_weight) == pytest.approx((0.5, 1 / 1.5))
+    wide = [measure(f"probes.{side}", at=at, base=0.5, half=0.2)
+            for side, at in (("push_back_rate", 0.56), ("accept_rate", 0.44))]  # fmt: skip
+    calm = [night(n, more=wide) for n in range(3, 6)]
+    alone, after = plan([night(1), *calm], CONFIG, BARE), plan([night(1), lost, *calm], CONFIG, BARE)
+    assert (after.behavioural, after.push_back_weight) == (alone.behavioural, alone.push_back_weight) == (200, 1.0)
 
 
 def test_a_step_that_was_not_kept_closes_no_gap_that_serves() -> None:
