@@ -164,12 +164,12 @@ def main() -> None:
                 one = done.result()
                 found[one["cell"], one["seed"]] = one
                 keep(one)
-                RESULT.write_text(json.dumps(line(in_order(found))) + "\n")
                 told = {m: one["measures"][m][1] for m in ("probes.auc", "lessons.discrimination", "perplexity.prose")}
                 print(one["cell"], one["seed"], one["seconds"], told, one["verdict"], flush=True)
         finally:
             workers.shutdown(wait=False, cancel_futures=True)  # one that breaks need not wait for all others
-    print(json.dumps(line(in_order(found))))
+    RESULT.write_text(json.dumps(line(in_order(found))) + "\n")
+    print(RESULT.read_text())
 
 
 if __name__ == "__main__":
