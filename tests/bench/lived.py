@@ -93,7 +93,7 @@ class Lived:
 
 def lived(
     seed: int, ledger: Ledger, ended: Collection[int], scores: Mapping[str, Scores], code: str, asking: str,
-    prompt: str, probes: Sequence[Probe],
+    probes: Sequence[Probe],
 ) -> Lived:  # fmt: skip
     """What the ledger tells of the ``ended`` nights of a seed that has just been measured."""
     twins: Counter[str] = Counter()
@@ -106,7 +106,7 @@ def lived(
     held = {(night, twin) for night, twin in ledger.db.execute("SELECT night, twin FROM held") if night in ended}
     return Lived(
         seed, nights, dict(twins.most_common()), scores, code, asking, datetime.now(UTC).date().isoformat(), device(),
-        versions(), prompt, len(held), torch.get_num_threads(),
+        versions(), held=len(held), threads=torch.get_num_threads(),
     )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def keep(one: Lived, folder: Path = RESULTS) -> None:
             if not all(map(math.isfinite, numbers.values())):
                 raise ValueError(f"{who} has a score in {channel} that is no number; there is nothing to compare.")
     folder.mkdir(exist_ok=True)
-    names = {channel: list(own) for channel, own in one.scores["base 0"].items()}
+    names = {channel: list(own) for channel, own in next(iter(one.scores.values())).items()}
     path = folder / _ITEMS
     if path.is_file() and json.loads(path.read_text()) != names:
         raise ValueError(f"The items differ from those in {path}; remove {folder} and run all seeds again.")
@@ -168,7 +168,8 @@ def same_rows(home: Path, folder: Path = RESULTS) -> Path:
 def unchanging(asking: str, prompt: str, folder: Path = RESULTS) -> dict[str, Scores]:
     """Scores of what is not trained, out of any seed that was asked the same; without those that none has."""
     seeds = sorted(int(path.stem.removeprefix("seed-")) for path in folder.glob("seed-*.json"))
-    every = [one for one in (kept(seed, folder) for seed in seeds) if one and one.asking == asking]
+    every = [one for one in (kept(seed, folder) for seed in seeds)
+             if one and one.asking == asking and "base 0" in one.scores]  # fmt: skip
     found = {"base 0": every[-1].scores["base 0"]} if every else {}
     under = [one.scores["prompted 0"] for one in every if one.prompt == prompt]
     return found | ({"prompted 0": under[-1]} if under else {})

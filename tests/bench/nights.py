@@ -87,7 +87,7 @@ def untrained(home: Path, prompt: str, suite: Suite, public: Public) -> dict[str
 def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Public, code: str) -> Lived:
     """One seed's nights, the naive loop on the same pairs, and everybody's scores.
 
-    After dreamloop's own part the seed is kept as far as it is: the naive loop may be run on another machine.
+    After dreamloop's own part the seed is kept as far as it is: all others may be run and asked on another machine.
 
     Raises:
         ValueError: a half-done seed was asked other things, or its folder holds the nights of another row.
@@ -100,10 +100,10 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     if one is None:
         live(own, config, nights)
         adapters = {night: served_by(own, night) for night in asked_at}
-        scores = {**untrained(home, prompt, suite, public), **measured(own.root, "dreamloop", adapters, suite, public)}
+        scores = measured(own.root, "dreamloop", adapters, suite, public)
         ended = {number for number, _ in ended_nights(own)[:nights]}
         with closing(Ledger(own.ledger)) as ledger:
-            one = lived(seed, ledger, ended, scores, code, asking, digest_of(prompt), suite.probes)
+            one = lived(seed, ledger, ended, scores, code, asking, suite.probes)
         begun(home, logs)
         put_by(own.ledger, stash(seed))
         keep(one)
@@ -118,8 +118,9 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
     naive = place_of(place, own.ledger)
     imitate(own, naive, config, nights)
     adapters = {night: imitated(naive, night) for night in asked_at}
-    scores = {**one.scores, **measured(naive, "naive", adapters, suite, public)}
-    return replace(one, scores=scores, naive_seconds=seconds(naive))
+    others = untrained(home, prompt, suite, public)
+    scores = {**others, **one.scores, **measured(naive, "naive", adapters, suite, public)}
+    return replace(one, scores=scores, prompt=digest_of(prompt), naive_seconds=seconds(naive))
 
 
 def under_the_best_prompt(one: Lived, home: Path, suite: Suite, public: Public) -> Lived:

@@ -12,7 +12,7 @@ import general
 import pytest
 from imitation import imitate, imitated, learned_first, place_of
 from imitation import seconds as naive_seconds
-from lived import Lived, LivedNight, keep, kept, same_rows
+from lived import Lived, LivedNight, keep, kept, same_rows, unchanging
 from row import ended_nights, live, unnoted
 from served import served_after
 from stash import put_by, take_out
@@ -187,6 +187,17 @@ def test_a_score_that_is_no_number_is_said_and_nothing_is_written(tmp_path: Path
     with pytest.raises(ValueError, match="base 0 has a score in probes that is no number"):
         keep(a_seed(one=math.nan), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_nothing_is_trained_for_is_taken_from_a_seed_that_was_asked_the_same(tmp_path: Path) -> None:
+    asked_of = {"probes": {"one": 0.5}}
+    one = replace(a_seed(one=0.5), scores={"dreamloop 10": asked_of})
+    keep(one, tmp_path)  # its nights are over, and nobody else was asked yet
+    assert unchanging("a", "p", tmp_path) == {}
+    keep(replace(one, scores={"base 0": asked_of, "prompted 0": asked_of, **one.scores}, prompt="p"), tmp_path)
+    assert unchanging("a", "p", tmp_path) == {"base 0": asked_of, "prompted 0": asked_of}
+    assert unchanging("a", "another", tmp_path) == {"base 0": asked_of}
+    assert unchanging("b", "p", tmp_path) == {}
 
 
 def test_seeds_that_were_asked_other_things_are_not_put_beside_each_other(tmp_path: Path) -> None:
