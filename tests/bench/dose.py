@@ -20,7 +20,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -34,6 +33,7 @@ from typing import Any
 import torch
 from cells import CELLS, RATE, RISEN
 from lived import same_rows
+from machine import device
 from one_step import TOLD, run
 
 from dreamloop import paths
@@ -115,7 +115,7 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "bench": "dose", "examples_above_noise": above_noise(cells), "cells": cells,
         **{fact: found[0][fact] for fact in ("code", "dtype")},
         "dates": sorted({one["date"] for one in found}),
-        "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        "device": device(),
         "versions": versions(),
     }  # fmt: skip
 

@@ -112,7 +112,7 @@ def run(home: Path, seed: int, nights: int, logs: Path, suite: Suite, public: Pu
             f"Seed {seed} was asked other things before its naive loop; remove its files and run it again."
         )
     elif not own.ledger.is_file():
-        take_out(stash(seed), own, [night.number for night in one.nights])
+        take_out(stash(seed), own)
     elif [number for number, _ in ended_nights(own)[:nights]] != [night.number for night in one.nights]:
         raise ValueError(f"{own.root} holds other nights than seed {seed} was kept with; remove that folder.")
     naive = place_of(place, own.ledger)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dreamloop.config import Config, Dream, Night, Replay
 from dreamloop.cycle import run_night
-from dreamloop.keep import generations
 from dreamloop.ledger.store import Ledger
-from dreamloop.lock import only_one_night
 from dreamloop.log import setup
 from dreamloop.paths import Home, default_home
-from dreamloop.settle import settle
 
 Ended = tuple[int, int | None]  # a night's number, and the generation that served after it
+_ENDED = "SELECT night, generation FROM endings WHERE outcome NOT IN ('failed', 'interrupted') ORDER BY night"
 
 
 def config_of(pool: Path, logs: Path, seed: int) -> Config:
@@ -35,45 +31,21 @@ def config_of(pool: Path, logs: Path, seed: int) -> Config:
 
 
 def live(home: Home, config: Config, nights: int) -> None:
-    """Whole nights until there are so many; the number of each that came to an end is noted, and what then served."""
+    """Whole nights until so many came to an end."""
     home.create()
     if not home.models.is_symlink():
         shared = Home(default_home())
         shared.create()
         home.models.rmdir()
         home.models.symlink_to(shared.models)
-    ended = ended_nights(home)
-    for number in unnoted(home, ended):
-        _note(home, ended, number)
-    while len(ended) < nights:
-        _note(home, ended, run_night(home, config, setup(), lambda: datetime.now(UTC)))
-
-
-def unnoted(home: Home, ended: Sequence[Ended]) -> list[int]:
-    """A night that came to its end and was not noted, because just then somebody stopped the benchmark."""
-    with only_one_night(home.lock), closing(Ledger(home.ledger)) as ledger:
-        settle(ledger, home, lambda: datetime.now(UTC))
-        nights = ledger.db.execute(
-            "SELECT night FROM endings WHERE outcome NOT IN ('failed', 'interrupted')"
-        ).fetchall()
-    return sorted(number for (number,) in nights if number not in {noted for noted, _ in ended})
-
-
-def _note(home: Home, ended: list[Ended], number: int) -> None:
-    ended.append((number, generations.pointed(home)))
-    part = _notes(home).with_suffix(".part")
-    part.write_text(json.dumps(ended))
-    part.replace(_notes(home))
-
-
-def _notes(home: Home) -> Path:
-    return home.root / "serving.json"
+    while len(ended_nights(home)) < nights:
+        run_night(home, config, setup(), lambda: datetime.now(UTC))
 
 
 def ended_nights(home: Home) -> list[Ended]:
-    """The nights that came to an end, as they were noted."""
-    notes = _notes(home)
-    return [(number, serving) for number, serving in json.loads(notes.read_text())] if notes.is_file() else []
+    """The nights that came to an end."""
+    with closing(Ledger(home.ledger)) as ledger:
+        return [(number, serving) for number, serving in ledger.db.execute(_ENDED).fetchall()]
 
 
 def served_by(home: Home, night: int) -> Path | None:

@@ -6,10 +6,8 @@ packed, a row of ten nights is small enough to be committed until it is used (se
 
 from __future__ import annotations
 
-import json
 import lzma
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -43,10 +41,9 @@ def put_by(ledger: Path, to: Path) -> None:
     part.replace(to)
 
 
-def take_out(packed: Path, home: Home, ended: Sequence[int]) -> None:
-    """Make a home of it whose nights that ``ended`` are known; no adapter is there, only what was learned from."""
+def take_out(packed: Path, home: Home) -> None:
+    """Make a home of it; no adapter is there, only what was learned from."""
     home.create()
-    (home.root / "serving.json").write_text(json.dumps([[number, None] for number in ended]))
     part = home.ledger.with_suffix(".part")  # that it is there says that all of this was done
     part.write_bytes(lzma.decompress(packed.read_bytes()))
     part.replace(home.ledger)

@@ -13,7 +13,7 @@ import pytest
 from imitation import imitate, imitated, learned_first, place_of
 from imitation import seconds as naive_seconds
 from lived import Lived, LivedNight, keep, kept, same_rows, unchanging
-from row import ended_nights, live, unnoted
+from row import ended_nights, live, served_by
 from served import served_after
 from stash import put_by, take_out
 from told import above_noise, over_all, seconds, with_ratio, worst_night
@@ -44,14 +44,15 @@ def test_a_stash_has_what_was_learned_and_nothing_that_only_the_gate_needs(home:
     ledger = Ledger(home.ledger)
     night = lived_through(ledger)
     learned = learned_first(ledger, night)
+    ledger.end(night, "2026-01-01T01:00:00+00:00", "kept", "", 1)
     ledger.close()
     put_by(home.ledger, tmp_path / "seed-1.ledger.xz")
     elsewhere = Home(tmp_path / "elsewhere")
-    take_out(tmp_path / "seed-1.ledger.xz", elsewhere, [night])
+    take_out(tmp_path / "seed-1.ledger.xz", elsewhere)
     there = Ledger(elsewhere.ledger)
     assert learned_first(there, night) == learned
     assert len(learned) == 2
-    assert ended_nights(elsewhere) == [(night, None)]
+    assert ended_nights(elsewhere) == [(night, 1)]
     assert there.db.execute("SELECT count(*) FROM evidence").fetchone() == (0,)
     there.close()
     assert Ledger(home.ledger).twins_of(night) == [TWINS]  # the ledger itself is as it was
@@ -64,7 +65,7 @@ def test_a_stash_that_is_cut_short_is_no_home(home: Home, tmp_path: Path) -> Non
     packed.write_bytes(packed.read_bytes()[:-20])
     elsewhere = Home(tmp_path / "elsewhere")
     with pytest.raises((EOFError, lzma.LZMAError)):
-        take_out(packed, elsewhere, [])
+        take_out(packed, elsewhere)
     assert not elsewhere.ledger.is_file()
 
 
@@ -126,23 +127,23 @@ def test_reading_is_told_as_a_ratio_of_perplexities_too() -> None:
     assert with_ratio("auc", gain) == gain
 
 
-def test_a_night_that_ended_just_before_somebody_stopped_the_row_is_counted(home: Home) -> None:
+def test_a_row_counts_the_nights_that_came_to_an_end(home: Home) -> None:
     ledger = Ledger(home.ledger)
-    numbers = [ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny") for _ in range(3)]
-    for number, outcome in zip(numbers, ("reverted", "interrupted", "kept"), strict=True):
-        ledger.end(number, "2026-01-01T01:00:00+00:00", outcome, "", None)
+    numbers = [ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny") for _ in range(4)]
+    for number, outcome, serving in zip(numbers, ("kept", "interrupted", "reverted"), (1, 1, 1), strict=False):
+        ledger.end(number, "2026-01-01T01:00:00+00:00", outcome, "", serving)
     ledger.close()
-    (home.root / "serving.json").write_text("[[1, null]]")
-    assert unnoted(home, [(1, None)]) == [3]  # and what was interrupted is no night of the row
+    assert ended_nights(home) == [(1, 1), (3, 1)]  # the fourth was killed, and ends when the next one begins
     live(home, Config(), 2)  # there are two already, so nothing is run
-    assert ended_nights(home) == [(1, None), (3, None)]
+    assert served_by(home, 2) == home.generations / "000001"
 
 
 def test_nights_without_pairs_leave_the_naive_loop_where_it_was(home: Home, tmp_path: Path) -> None:
     ledger = Ledger(home.ledger)
     numbers = [ledger.begin("2026-01-01T00:00:00+00:00", 7, "{}", {}, "tiny") for _ in range(3)]
+    for number in numbers:
+        ledger.end(number, "2026-01-01T01:00:00+00:00", "nothing to learn", "", None)
     ledger.close()
-    (home.root / "serving.json").write_text(json.dumps([[number, None] for number in numbers]))
     place = place_of(tmp_path, home.ledger)
     first = place / "01"  # that the first night trained on something
     first.mkdir(parents=True)

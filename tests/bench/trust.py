@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import shutil
 import time
@@ -30,6 +29,7 @@ from typing import Any
 import torch
 from code_digest import code_digest
 from general import pool_of
+from machine import device
 from sabotage import HONEST, SABOTAGES, Sabotage
 
 from dreamloop import cycle
@@ -173,7 +173,7 @@ def line(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "table": {f"{one['name']} {one['seed']}": [one["outcome"], one["failed"][:8]] for one in found},
         "code": found[0]["code"],
         "date": datetime.now(UTC).date().isoformat(),
-        "device": f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        "device": device(),
         "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
         "nights": [{**one, "changes": told(one["changes"])} for one in found],
     }
